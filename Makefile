@@ -1,0 +1,170 @@
+# nompd-sync: keeps a store in step with the national medicine data.
+# `make help` lists the targets.
+
+VERSION	= 0.1.0
+
+PREFIX	?= /usr/local
+BINDIR	?= $(PREFIX)/bin
+MANDIR	?= $(PREFIX)/share/man
+DOCDIR	?= $(PREFIX)/share/doc/nompd-sync
+
+CC	?= cc
+PYTHON	?= /usr/bin/python3
+BUILD	?= build
+PKG_CONFIG ?= pkg-config
+
+# libbson is called bson2 from its version 2 on.
+BSON	:= $(shell $(PKG_CONFIG) --exists bson2 2>/dev/null && echo bson2 || \
+		echo libbson-1.0)
+PACKAGES = libcurl $(BSON) libsodium jansson yajl sqlite3 zlib
+
+# $(call cc_has,FLAG): the flag when the compiler knows it, else nothing.
+cc_has	= $(shell $(CC) -Werror $(1) -x c -c /dev/null -o /dev/null \
+		2>/dev/null && echo $(1))
+
+WARNINGS = -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
+	-Wmissing-prototypes -Wold-style-definition -Wpointer-arith \
+	-Wcast-qual -Wwrite-strings -Wformat=2 -Wundef -Wvla \
+	-Wswitch-enum -Wconversion -Wno-sign-conversion
+HARDENING = -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE \
+	$(call cc_has,-fstack-clash-protection) \
+	$(call cc_has,-fcf-protection=full)
+HARDENING_LD = -pie -Wl,-z,relro,-z,now,-z,noexecstack
+
+CFLAGS	?= -O2 -g
+# Set by the sanitizer build; replaces the hardening.
+SANITIZE ?=
+
+ALL_CPPFLAGS = -D_GNU_SOURCE -DNOMPD_VERSION='"$(VERSION)"' -Iinclude \
+	$(CPPFLAGS)
+ALL_CFLAGS = -std=c11 $(WARNINGS) $(if $(SANITIZE),$(SANITIZE),$(HARDENING)) \
+	$(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags $(PACKAGES))) \
+	-pthread $(CFLAGS)
+ALL_LDFLAGS = $(if $(SANITIZE),$(SANITIZE),$(HARDENING_LD)) $(LDFLAGS)
+LIBS	= $(shell $(PKG_CONFIG) --libs $(PACKAGES))
+CHECK_LIBS = $(shell $(PKG_CONFIG) --libs check)
+
+# All but the mains; a unit test links them all.
+SOURCES	:= $(filter-out src/nompd-%.c,$(wildcard src/*.c))
+OBJECTS	:= $(SOURCES:src/%.c=$(BUILD)/%.o)
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
+
+PROGRAM	= $(BUILD)/nompd-sync
+
+.PHONY: all
+all: $(PROGRAM)
+
+$(PROGRAM): $(BUILD)/nompd-sync.o $(OBJECTS)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+
+$(BUILD)/%.o: src/%.c Makefile | $(BUILD)
+	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/test_%: tests/unit/test_%.c $(OBJECTS)
+	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -Wno-pedantic -MMD -MP -o $@ $< \
+	    $(OBJECTS) $(ALL_LDFLAGS) $(LIBS) $(CHECK_LIBS)
+
+$(BUILD):
+	mkdir -p $@
+
+-include $(wildcard $(BUILD)/*.d)
+
+.PHONY: help
+help:
+	@echo 'make               build $(PROGRAM)'
+	@echo 'make demo          a run you can watch, on the examples'
+	@echo 'make check         unit tests (plain and under valgrind), system tests'
+	@echo 'make asan          the same tests with AddressSanitizer and UBSan'
+	@echo 'make lint          compilers, checkers, manual pages, house style'
+	@echo 'make bench         speed and memory, beside a floor'
+	@echo 'make deps          install the Debian packages all this needs'
+	@echo 'make install       PREFIX=$(PREFIX), DESTDIR='
+	@echo 'make clean'
+
+# Installs what is missing (Debian 12 and 13); nothing when nothing is.
+.PHONY: deps deps-build deps-test deps-lint
+deps:
+	sh tools/deps all
+deps-build deps-test deps-lint:
+	@sh tools/deps $(@:deps-%=%)
+
+# These three begin with an empty machine: the build runs in a make of its
+# own, which finds the packages that deps has just installed.
+.PHONY: demo check asan
+demo: deps-build
+	@$(MAKE) --no-print-directory all
+	@sh tools/demo $(PROGRAM)
+
+check: deps-test
+	@$(MAKE) --no-print-directory all unit-tests
+	$(PYTHON) tests/run.py --build $(BUILD) --valgrind
+
+ASAN	= -fsanitize=address,undefined -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer
+asan: deps-test
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)-asan \
+	    SANITIZE='$(ASAN)' CFLAGS='-O1 -g' all unit-tests
+	$(PYTHON) tests/run.py --build $(BUILD)-asan
+
+.PHONY: unit-tests
+unit-tests: $(UNIT_TESTS)
+
+SCRIPTS = tools/deps tools/demo examples/ci.sh .ci/run
+MANUALS = man/nompd-sync.1 man/nompd-store.7
+
+# Both compilers without a warning, two static checkers, manual pages, shell
+# scripts, house style.
+.PHONY: lint lint-compile
+lint: deps-lint
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)-gcc CC=gcc \
+	    CFLAGS='-O2 -g -Werror' lint-compile
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)-clang CC=clang \
+	    CFLAGS='-O2 -g -Werror' lint-compile
+	@$(MAKE) --no-print-directory lint-static
+	mandoc -T lint -W warning $(MANUALS)
+	shellcheck $(SCRIPTS)
+	$(PYTHON) tests/lint/checkstyle.py
+	$(PYTHON) -m pytest -q -p no:cacheprovider tests/lint
+	@echo 'lint: clean'
+
+lint-compile: all unit-tests
+
+.PHONY: lint-static
+lint-static:
+	cppcheck --quiet --error-exitcode=1 --std=c11 -Iinclude -Isrc \
+	    --enable=warning,performance,portability --inline-suppr \
+	    --suppress=missingIncludeSystem -j2 src
+	clang-tidy --quiet --warnings-as-errors='*' --checks='$(TIDY)' \
+	    $(SOURCES) src/nompd-sync.c -- -std=c11 $(ALL_CPPFLAGS) \
+	    $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags $(PACKAGES)))
+
+comma	:= ,
+empty	:=
+TIDY	= $(subst $(empty) ,$(comma),$(strip -* clang-analyzer-* \
+	-clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling \
+	bugprone-* -bugprone-easily-swappable-parameters \
+	-bugprone-narrowing-conversions -bugprone-reserved-identifier \
+	-bugprone-assignment-in-if-condition cert-err34-c cert-flp30-c))
+
+.PHONY: bench
+bench: deps-build
+	@$(MAKE) --no-print-directory all $(BUILD)/bench-floor
+	$(PYTHON) bench/bench.py --program $(PROGRAM) \
+	    --floor $(BUILD)/bench-floor $(BENCH_FLAGS)
+
+$(BUILD)/bench-floor: bench/floor.c Makefile | $(BUILD)
+	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -o $@ $< $(ALL_LDFLAGS) $(LIBS)
+
+.PHONY: install
+install: all
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1 \
+	    $(DESTDIR)$(MANDIR)/man7 $(DESTDIR)$(DOCDIR)
+	install -m 755 $(PROGRAM) $(DESTDIR)$(BINDIR)/nompd-sync
+	install -m 644 man/nompd-sync.1 $(DESTDIR)$(MANDIR)/man1/
+	install -m 644 man/nompd-store.7 $(DESTDIR)$(MANDIR)/man7/
+	install -m 644 README.md CHANGELOG.md COPYING $(DESTDIR)$(DOCDIR)/
+	cp -R examples $(DESTDIR)$(DOCDIR)/
+
+.PHONY: clean
+clean:
+	rm -rf build build-*

@@ -1,0 +1,18 @@
+/* Time, in one place, so that a test can replace it when it links. */
+#ifndef NOMPD_CLOCK_H
+#define NOMPD_CLOCK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Bytes of clock_format()'s text, its NUL included. */
+#define CLOCK_TEXT_BYTES 32
+
+/* UTC, milliseconds since 1970. */
+int64_t clock_now_ms(void);
+/* Milliseconds since some start; never goes back.  For durations. */
+int64_t clock_monotonic_ms(void);
+/* ms (UTC since 1970) as "2025-04-10T08:30:00.123Z" (RFC 3339). */
+void clock_format(int64_t ms, char text[CLOCK_TEXT_BYTES]);
+
+#endif

@@ -1,0 +1,67 @@
+/*
+ * Moves bytes over HTTP: several chains of requests side by side, each to its
+ * end, with limits, redirects within the origin, and retries.  It judges no
+ * content.  (RFC 9110; limits and retries: nompd-sync(1), UPSTREAM)
+ */
+#ifndef NOMPD_HTTP_H
+#define NOMPD_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "error.h"
+
+/* One response, decoded. */
+#define MAX_RESPONSE_BYTES (4 * UINT64_C(1024) * 1024 * 1024)
+/* How much a response may grow when it is decoded ... */
+#define MAX_DECODED_RATIO 200
+/* ... beyond this many bytes. */
+#define MAX_DECODED_SLACK (10 * UINT64_C(1024) * 1024)
+/* Redirects of one request. */
+#define MAX_REDIRECTS 5
+/* Bytes of a refusal's body that are kept for the error message. */
+#define MAX_REFUSAL_BYTES (16 * 1024)
+
+struct http_config {
+	const char *key_header; /* name of the header that carries ... */
+	const char *key;	/* ... the key; NULL: none is sent */
+	const char *ca_file;	/* PEM; NULL: the system's */
+	unsigned    retries;	/* of one request */
+	int64_t	    timeout_ms; /* of one attempt, to its last byte */
+};
+
+/* Who takes the bytes.  Each call gets the request's ctx; -1 ends it all. */
+struct http_sink {
+	/* A 2xx body begins; what an earlier attempt gave of it is void. */
+	int (*begin)(void *ctx, struct error *err);
+	int (*body)(void *ctx, const uint8_t *data, size_t len,
+	    struct error *err);
+	/*
+	 * The body is complete.  Sets *next to the URL of the chain's next
+	 * request (heap, taken over; same origin), or leaves it NULL: done.
+	 */
+	int (*end)(void *ctx, const char *url, char **next,
+	    struct error *err);
+	/* After -1 from end: did the body stop in the middle of its text? */
+	bool (*is_cut)(void *ctx);
+	/* Words for an error message from the body of a refusal; may be empty.
+	 * text has room for MAX_OUTCOME_TEXT bytes. */
+	void (*describe)(const uint8_t *body, size_t len, char *text);
+};
+
+struct http_request {
+	const char	       *url;  /* of the chain's first request */
+	const char	       *name; /* for messages; may change in end */
+	const struct http_sink *sink;
+	void		       *ctx;
+};
+
+/*
+ * Carries out all chains.  -1 as soon as one has failed for good, with its
+ * name and URL in the sentence and the status of nompd-sync(1).
+ */
+int http_run(const struct http_config *config,
+    const struct http_request *requests, size_t count, struct error *err);
+
+#endif

@@ -1,0 +1,47 @@
+/*
+ * What the program says on standard error: log lines, as text or JSON, and on
+ * a terminal one transient progress line.  This is the only border that text
+ * crosses on its way out, so two things happen here: control characters of
+ * foreign text are made visible, and secrets are blotted out.
+ */
+#ifndef NOMPD_LOG_H
+#define NOMPD_LOG_H
+
+#include <stdbool.h>
+
+enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO,
+	LOG_LEVEL_DEBUG, LOG_LEVEL__MAX };
+enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON, LOG_FORMAT__MAX };
+
+/* Before this call: level info, text, no progress. */
+void log_init(enum log_level level, enum log_format format, bool progress);
+
+/*
+ * From now on every occurrence of secret in anything logged reads "[secret]".
+ * The text is borrowed until log_forget_secret(); NULL or empty is ignored.
+ */
+void log_hide_secret(const char *secret);
+void log_forget_secret(void);
+
+void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* True when progress is shown: a caller may then spend time on its text. */
+bool log_has_progress(void);
+/*
+ * Replaces the transient line on the terminal, at most ten times a second
+ * (calls in between do nothing); the next log line erases it first.
+ */
+void log_progress(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Erases the transient line. */
+void log_progress_end(void);
+
+/*
+ * Writes raw lines that were asked for (the plan) to standard error, redacted
+ * like a log line; text ends in a newline.
+ */
+void log_raw(const char *text);
+
+#endif

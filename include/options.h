@@ -1,0 +1,83 @@
+/*
+ * The command line and the environment of nompd-sync as one typed struct.
+ * Every option is a row of one table in options.c: flag, variable, default,
+ * help, parser and the commands it belongs to.
+ */
+#ifndef NOMPD_OPTIONS_H
+#define NOMPD_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "error.h"
+#include "log.h"
+
+struct secret;
+
+enum command { COMMAND_RUN, COMMAND_INIT, COMMAND_HISTORY, COMMAND_SHOW,
+	COMMAND_RECONVERT, COMMAND__MAX };
+
+enum output_format { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT__MAX };
+enum progress_mode { PROGRESS_AUTO, PROGRESS_ALWAYS, PROGRESS_NEVER,
+	PROGRESS__MAX };
+
+/* How many deletions a run may bring: "20%" or "50" (nompd-sync(1)). */
+struct max_delete {
+	bool	 is_percent;
+	uint64_t value;
+};
+
+/*
+ * Texts are borrowed from argv and the environment; options_clear() frees the
+ * rest.  Invariant after options_parse() gave 0: help or version is set, or
+ * every value is within its range, for COMMAND_RUN upstream is set, and for
+ * COMMAND_SHOW both words are.
+ */
+struct options {
+	enum command	   command;
+	bool		   help;	    /* --help: print and end */
+	bool		   version;	    /* --version: print and end */
+	const char	  *upstream;	    /* base URL */
+	struct secret	  *upstream_key;    /* NULL: none */
+	const char	  *upstream_key_header;
+	bool		   no_upstream_key;
+	const char	  *store;	    /* "sqlite:nompd.db" */
+	bool		   dry_run;
+	bool		   plan;	    /* list every change ... */
+	const char	  *plan_file;	    /* ... here; NULL: standard error */
+	struct max_delete  max_delete;
+	unsigned	   retries;
+	int64_t		   timeout_ms;	    /* one request */
+	int64_t		   deadline_ms;	    /* the whole run */
+	int64_t		   wait_ms;	    /* for another run to end */
+	const char	  *ca_file;	    /* NULL: the system's */
+	enum log_level	   log_level;
+	enum log_format	   log_format;
+	enum progress_mode progress;
+	unsigned	   limit;	    /* history: entries shown */
+	enum output_format format;	    /* history */
+	const char	  *show_collection; /* show */
+	const char	  *show_key;	    /* show */
+};
+
+/*
+ * Fills opts from the command line, then the environment, then the defaults (a
+ * flag wins over its variable; an empty variable is an unset one; of a flag
+ * given twice the last one counts).  All faults are collected: err's text then
+ * has one fault a line, to be logged line by line, each naming its flag or
+ * variable; status STATUS_USAGE.  No fault shows a secret.
+ *
+ * Starts the log as asked for (log_init()), also before it gives -1, and keeps
+ * the key out of it until options_clear().  Unknown NOMPD_ variables are
+ * warned of (but not those that Kubernetes sets beside a service).  With
+ * --help or --version nothing else is looked at.  The caller calls
+ * options_clear(), also after -1.
+ */
+int options_parse(struct options *opts, int argc, char *argv[],
+    struct error *err);
+void options_clear(struct options *opts);
+/* Writes the help text, made from the table. */
+void options_help(FILE *out);
+
+#endif

@@ -1,0 +1,25 @@
+/* What an OperationOutcome (FHIR R4, 2.33) says, in one line for people. */
+#ifndef NOMPD_OUTCOME_H
+#define NOMPD_OUTCOME_H
+
+#include <bson.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Bytes of outcome text, its NUL included; longer ones are cut. */
+#define MAX_OUTCOME_TEXT 512
+
+/*
+ * The issues of an OperationOutcome, as in "error/security: text; ...".  Empty
+ * when it has none.
+ */
+void outcome_describe(const bson_t *outcome, char text[MAX_OUTCOME_TEXT]);
+
+/*
+ * The same for a response body that may be anything; text is empty when it is
+ * no OperationOutcome.
+ */
+void outcome_describe_body(const uint8_t *body, size_t len,
+    char text[MAX_OUTCOME_TEXT]);
+
+#endif

@@ -1,0 +1,15 @@
+/* How large a record is in the store (nompd-store(7), RECORDS). */
+#ifndef NOMPD_RECORD_H
+#define NOMPD_RECORD_H
+
+#include <stddef.h>
+
+/*
+ * The bytes, as BSON, of the record {_id, BusinessKey, Data, Version,
+ * IsDeleted, UpdatedAt, ContentHash} whose key has key_len bytes and whose
+ * Data is a BSON document of data_len bytes.  At most MAX_RECORD_BYTES may be
+ * stored.
+ */
+size_t record_bytes(size_t key_len, size_t data_len);
+
+#endif

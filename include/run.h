@@ -1,0 +1,32 @@
+/* A run, from its start to its result. */
+#ifndef NOMPD_RUN_H
+#define NOMPD_RUN_H
+
+#include <stdint.h>
+
+#include "error.h"
+#include "options.h"
+
+/* The SyncResult: counts are sums over all collections. */
+struct run_result {
+	int64_t	 version;
+	uint64_t added;
+	uint64_t updated;
+	uint64_t unchanged;
+	uint64_t deleted;
+	int64_t	 duration_ms; /* to the publication, as in the history */
+};
+
+/*
+ * Fetches, raises the version, upserts, converts, upserts, writes the history.
+ * With opts->dry_run nothing is written and *result is what it would be.  -1:
+ * what the store then holds is said by the status (nompd-sync(1)).
+ */
+int run_sync(const struct options *opts, struct run_result *result,
+    struct error *err);
+
+/* The conversion again, from the stored raw records, as a run of its own. */
+int run_reconvert(const struct options *opts, struct run_result *result,
+    struct error *err);
+
+#endif

@@ -1,0 +1,36 @@
+/*
+ * A secret (an API key) in guarded memory: locked, with guard pages around it
+ * (libsodium), wiped when freed.  It comes from a variable or a file, never
+ * from a flag.
+ */
+#ifndef NOMPD_SECRET_H
+#define NOMPD_SECRET_H
+
+#include "error.h"
+
+/* The longest secret that is taken, in bytes. */
+#define MAX_SECRET_BYTES 4096
+
+struct secret;
+
+/*
+ * Takes the secret from the environment variable name and wipes the variable's
+ * value in place.  *out is NULL when it is unset or empty.  A secret with
+ * control characters (it could forge header lines), with characters outside
+ * ASCII or too long is an error (STATUS_USAGE).  The caller frees *out.
+ */
+int secret_from_variable(const char *name, struct secret **out,
+    struct error *err);
+/*
+ * The same from the file at path; one trailing newline (LF or CR LF) is
+ * dropped.  An unreadable or empty file is an error that names variable (where
+ * the path came from) and path.
+ */
+int secret_from_file(const char *variable, const char *path,
+    struct secret **out, struct error *err);
+/* The text, NUL-terminated; borrowed until secret_free(). */
+const char *secret_text(const struct secret *secret);
+/* Wipes and frees; NULL is fine. */
+void secret_free(struct secret *secret);
+
+#endif

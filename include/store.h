@@ -1,0 +1,183 @@
+/*
+ * The store: the only door to the records, their versions and the history.
+ * Which kind of store stands behind it is decided by its URI and known to
+ * nobody above this line.  What is in it: nompd-store(7).
+ *
+ * Life of a run:
+ *
+ *	store_open, lease_take,
+ *	store_begin,				reads see one state from here
+ *	store_version_raise,
+ *	store_writer_open, _put, _delete, _close	once a collection
+ *	store_history_keys_put ..., store_history_put,
+ *	store_publish				visible from here
+ *	store_close				frees the lease
+ *
+ * A run that ends before store_publish leaves no finished version; store_close
+ * undoes what the kind of store can undo.
+ */
+#ifndef NOMPD_STORE_H
+#define NOMPD_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "error.h"
+#include "hash.h"
+
+/* Bytes of a text that names a lease's holder, its NUL included. */
+#define MAX_HOLDER_TEXT 256
+
+struct store;
+
+enum store_mode {
+	STORE_WRITE,	/* made when it is not there */
+	STORE_UPDATE,	/* written; an error when it is not there */
+	STORE_READ,	/* an error when it is not there */
+	STORE_DRY,	/* read; one that is not there reads as empty */
+};
+
+/*
+ * Opens the store that uri names ("sqlite:PATH").  -1 (STATUS_STORE): it cannot
+ * be made or read, is not a store of ours, or has a newer schema; for a uri of
+ * an unknown kind STATUS_USAGE.  Nothing is changed in a store that is refused.
+ */
+int store_open(const char *uri, enum store_mode mode, struct store **out,
+    struct error *err);
+/* Undoes a run that was not published, frees the lease; NULL is fine. */
+void store_close(struct store *store);
+/* The store's name for messages, without secrets; borrowed. */
+const char *store_name(const struct store *store);
+
+/*
+ * Tries to become the one run of this store, until store_close() or the end of
+ * the process, however it comes.  1 = taken, 0 = another has it, and holder
+ * says who, -1 = failed.
+ */
+int store_lease_try(struct store *store, char holder[MAX_HOLDER_TEXT],
+    struct error *err);
+
+/* From here on all reads see one state, and writes may follow. */
+int store_begin(struct store *store, struct error *err);
+
+/* The version of the last finished run and the last one raised; 0 = none. */
+struct store_versions {
+	int64_t finished;
+	int64_t raised;
+};
+int store_versions_get(struct store *store, struct store_versions *out,
+    struct error *err);
+
+/*
+ * Raises the version by one, in one atomic step.  now_ms is written as
+ * LastSyncAt.
+ */
+int store_version_raise(struct store *store, int64_t now_ms, int64_t *version,
+    struct error *err);
+
+/*
+ * The old state of a collection, tombstones included, in ascending byte order
+ * of the keys (a cursor that is not ascending fails with STATUS_STORE).
+ */
+struct store_state {
+	const char *key;  /* NUL-terminated; borrowed until the next call */
+	size_t	    len;
+	uint8_t	    hash[HASH_BYTES];
+	bool	    is_deleted;
+};
+struct store_cursor;
+int store_state_open(struct store *store, const char *collection,
+    struct store_cursor **out, struct error *err);
+/* 1 = *state filled, 0 = end, -1 = failed. */
+int store_state_next(struct store_cursor *cursor, struct store_state *state,
+    struct error *err);
+
+/* A record; everything is borrowed until the next call. */
+struct store_record {
+	const char    *key;
+	size_t	       len;
+	const uint8_t *data; /* BSON */
+	size_t	       data_len;
+	int64_t	       version;
+	int64_t	       updated_at_ms;
+	bool	       is_deleted;
+	char	       hash[HASH_TEXT_BYTES];
+};
+/* The live records of a collection in ascending byte order of their keys. */
+int store_live_open(struct store *store, const char *collection,
+    struct store_cursor **out, struct error *err);
+/* One record by its key, live or not: a cursor that gives one or none. */
+int store_record_open(struct store *store, const char *collection,
+    const char *key, size_t len, struct store_cursor **out, struct error *err);
+/* 1 = *record filled, 0 = end, -1 = failed.  For both of the above. */
+int store_record_next(struct store_cursor *cursor, struct store_record *record,
+    struct error *err);
+
+/* Writes to one collection; every record written gets version and now_ms. */
+struct store_writer;
+struct store_put {
+	const char    *key;
+	size_t	       len;
+	const uint8_t *data; /* BSON */
+	size_t	       data_len;
+	const uint8_t *hash; /* HASH_BYTES */
+};
+int store_writer_open(struct store *store, const char *collection,
+    int64_t version, int64_t now_ms, struct store_writer **out,
+    struct error *err);
+/* Inserts the record, or replaces the one with its key; it is live then. */
+int store_writer_put(struct store_writer *writer, const struct store_put *put,
+    struct error *err);
+/* Makes the record with that key a tombstone; Data stays. */
+int store_writer_delete(struct store_writer *writer, const char *key,
+    size_t len, struct error *err);
+/* Brings out what is not written yet.  Frees writer in any case. */
+int store_writer_close(struct store_writer *writer, struct error *err);
+
+/*
+ * The history entry of a run.  tallies is a BSON document: a member for each
+ * collection with its counts and key lists.
+ */
+struct store_history {
+	int64_t	       version;
+	int64_t	       synced_at_ms;
+	int64_t	       duration_ms;
+	const uint8_t *tallies;
+	size_t	       tallies_len;
+};
+int store_history_put(struct store *store, const struct store_history *entry,
+    struct error *err);
+/* A further part of a key list that is too long for the entry: keys is a BSON
+ * array of texts.  Parts count from 1. */
+struct store_history_keys {
+	int64_t	       version;
+	const char    *collection;
+	const char    *act; /* "Added", "Updated" or "Deleted" */
+	int64_t	       part;
+	const uint8_t *keys;
+	size_t	       keys_len;
+};
+int store_history_keys_put(struct store *store,
+    const struct store_history_keys *keys, struct error *err);
+
+/* The newest limit entries, newest first. */
+int store_history_open(struct store *store, int64_t limit,
+    struct store_cursor **out, struct error *err);
+/* 1 = *entry filled (borrowed until the next call), 0 = end, -1 = failed. */
+int store_history_next(struct store_cursor *cursor,
+    struct store_history *entry, struct error *err);
+/* The further parts of one key list, in order. */
+int store_history_keys_open(struct store *store, int64_t version,
+    const char *collection, const char *act, struct store_cursor **out,
+    struct error *err);
+int store_history_keys_next(struct store_cursor *cursor,
+    struct store_history_keys *keys, struct error *err);
+
+/* Closes a cursor of any kind; NULL is fine. */
+void store_cursor_close(struct store_cursor *cursor);
+
+/* The run is visible as a whole from here on. */
+int store_publish(struct store *store, struct error *err);
+
+#endif

@@ -1,0 +1,27 @@
+/*
+ * The upstream: the lists of PlanDefinitions, ActivityDefinitions and
+ * RegulatedAuthorizations, side by side, each to its last page, into the
+ * stage.  (nompd-sync(1), UPSTREAM)
+ */
+#ifndef NOMPD_UPSTREAM_H
+#define NOMPD_UPSTREAM_H
+
+#include "collection.h"
+#include "error.h"
+#include "http.h"
+#include "stage.h"
+#include "tally.h"
+
+/* Pages of one list. */
+#define MAX_PAGES 100000
+
+/*
+ * Fetches all lists below base (http:, https: or file:) into stage and counts
+ * skipped resources in tallies.  -1 as soon as one list fails: what is staged
+ * then is of no use.
+ */
+int upstream_fetch(const char *base, const struct http_config *config,
+    struct stage *stage, struct tally tallies[COLLECTION_RAW_MAX],
+    struct error *err);
+
+#endif

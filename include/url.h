@@ -1,0 +1,38 @@
+/* URLs (RFC 3986), by libcurl's parser: the same one that fetches them. */
+#ifndef NOMPD_URL_H
+#define NOMPD_URL_H
+
+#include <stdbool.h>
+
+#include "error.h"
+
+/* Bytes of a URL that is taken from a response. */
+#define MAX_URL_BYTES 8192
+
+/* path below base (which may end in a slash); the caller frees it. */
+char *url_below(const char *base, const char *path);
+
+/*
+ * reference (absolute or relative) as seen from base, made absolute, without
+ * its fragment.  The caller frees *out.  -1 with STATUS_PROTOCOL when it is no
+ * URL, has a user name or password, or is longer than MAX_URL_BYTES.
+ */
+int url_resolve(const char *base, const char *reference, char **out,
+    struct error *err);
+
+/* True when scheme, host and port (default ports filled in) are the same. */
+bool url_is_same_origin(const char *one, const char *other);
+
+/* True when reference is not relative. */
+bool url_has_scheme(const char *reference);
+/* True for a file: URL. */
+bool url_is_file(const char *url);
+
+/*
+ * The path of a file: URL, its percent escapes decoded; the caller frees
+ * *path.  -1 with STATUS_USAGE when it has a host other than localhost or a
+ * NUL in its path.
+ */
+int url_file_path(const char *url, char **path, struct error *err);
+
+#endif

@@ -1,0 +1,28 @@
+/*
+ * Memory or the end: each of these gives memory or, when there is none, prints
+ * a line and ends the program with status 71 (EX_OSERR).  A run that ends so
+ * has published nothing: the store rolls back.
+ */
+#ifndef NOMPD_XALLOC_H
+#define NOMPD_XALLOC_H
+
+#include <stdarg.h>
+#include <stddef.h>
+
+/* For a library that gave NULL: says so and ends the program. */
+void xalloc_end(void) __attribute__((noreturn));
+
+/* Zeroed memory for one object of size bytes; the caller frees it. */
+void *xcalloc(size_t count, size_t size);
+/* ptr (or NULL) resized to size bytes; the caller frees the result. */
+void *xrealloc(void *ptr, size_t size);
+/* A copy of text; the caller frees it. */
+char *xstrdup(const char *text);
+/* A NUL-terminated copy of the len bytes at text; the caller frees it. */
+char *xstrndup(const char *text, size_t len);
+/* Formatted text; the caller frees it. */
+char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+char *xvasprintf(const char *fmt, va_list ap)
+    __attribute__((format(printf, 1, 0)));
+
+#endif

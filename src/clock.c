@@ -1,0 +1,47 @@
+#include <stdio.h>
+#include <time.h>
+
+#include "clock.h"
+
+#define MS_PER_SECOND 1000
+#define NS_PER_MS     1000000
+
+static int64_t
+read_ms(clockid_t id)
+{
+	struct timespec now = { 0 };
+
+	(void)clock_gettime(id, &now);
+	return (int64_t)now.tv_sec * MS_PER_SECOND + now.tv_nsec / NS_PER_MS;
+}
+
+int64_t
+clock_now_ms(void)
+{
+	return read_ms(CLOCK_REALTIME);
+}
+
+int64_t
+clock_monotonic_ms(void)
+{
+	return read_ms(CLOCK_MONOTONIC);
+}
+
+void
+clock_format(int64_t ms, char text[CLOCK_TEXT_BYTES])
+{
+	struct tm tm = { 0 };
+	time_t	  seconds;
+	size_t	  len;
+	unsigned  rest;
+
+	/* Rounded down, also before 1970. */
+	seconds = (time_t)(ms / MS_PER_SECOND);
+	if (ms % MS_PER_SECOND < 0)
+		seconds--;
+	rest = (unsigned)(ms - (int64_t)seconds * MS_PER_SECOND);
+	(void)gmtime_r(&seconds, &tm);
+	len = strftime(text, CLOCK_TEXT_BYTES, "%Y-%m-%dT%H:%M:%S", &tm);
+	(void)snprintf(text + len, CLOCK_TEXT_BYTES - len, ".%03uZ",
+	    rest % MS_PER_SECOND);
+}

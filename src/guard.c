@@ -1,0 +1,73 @@
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "guard.h"
+
+#define ALL_PERCENT 100
+
+static bool
+is_all(struct max_delete max_delete)
+{
+	return max_delete.is_percent && max_delete.value >= ALL_PERCENT;
+}
+
+/* The upstream gave nothing although there is something. */
+static bool
+is_emptied(const struct tally *tally)
+{
+	return tally->live > 0 &&
+	    tally->added + tally->updated + tally->unchanged == 0;
+}
+
+static bool
+is_over(const struct tally *tally, struct max_delete max_delete)
+{
+	if (!max_delete.is_percent)
+		return tally->deleted > max_delete.value;
+	/* deleted / live > value / 100, without rounding */
+	return tally->deleted > GUARD_FLOOR &&
+	    tally->deleted * ALL_PERCENT > max_delete.value * tally->live;
+}
+
+static void
+describe(const struct tally *tally, enum collection collection,
+    struct max_delete max_delete, char *text, size_t size)
+{
+	size_t len = strlen(text);
+
+	if (is_emptied(tally))
+		(void)snprintf(text + len, size - len, "%s: the upstream gave"
+		    " no usable record, the store holds %" PRIu64 " live ones"
+		    " (--max-delete 100%% lets it through); ",
+		    collection_name(collection), tally->live);
+	else
+		(void)snprintf(text + len, size - len, "%s: %" PRIu64 " of %"
+		    PRIu64 " live records would be deleted (allowed are %"
+		    PRIu64 "%s; --max-delete %" PRIu64 " lets it through); ",
+		    collection_name(collection), tally->deleted, tally->live,
+		    max_delete.value, max_delete.is_percent ? " %" : "",
+		    tally->deleted);
+}
+
+int
+guard_check(const struct tally tallies[COLLECTION_RAW_MAX],
+    struct max_delete max_delete, struct error *err)
+{
+	char text[MAX_ERROR_TEXT / 2] = "";
+	int  i;
+
+	if (is_all(max_delete))
+		return 0;
+	for (i = 0; i < COLLECTION_RAW_MAX; i++) {
+		if (is_emptied(&tallies[i]) || is_over(&tallies[i], max_delete))
+			describe(&tallies[i], i, max_delete, text,
+			    sizeof(text));
+	}
+	if (text[0] == '\0')
+		return 0;
+	return error_set(err, STATUS_HELD, "the guard held the run, nothing"
+	    " was written: %ssee what it would do with --dry-run --plan,"
+	    " and make sure that the upstream means it", text);
+}

@@ -1,0 +1,317 @@
+#include <bson.h>
+#include <sodium.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bson_member.h"
+#include "buf.h"
+#include "hash.h"
+#include "limit.h"
+#include "xalloc.h"
+
+/* Members that there is room for at first. */
+#define MIN_MEMBERS    64
+/* Up to here an insertion sort beats qsort(). */
+#define MAX_INSERTION  16
+/* Bytes of a member's name and of a path that a message shows. */
+#define MAX_NAME_SHOWN 200
+#define MAX_PATH_SHOWN 1024
+
+/*
+ * Invariants: members[0..n) belong to the objects that are open, outermost
+ * first; path[0..depth) are the members that lead to the innermost one.
+ */
+struct hasher {
+	struct buf     canonical;
+	struct bson_member *members;
+	size_t	       n;
+	size_t	       cap;
+	size_t	       depth;
+	struct {
+		struct bson_member member;
+		bool	      is_element; /* of an array */
+	} path[MAX_NESTING];
+};
+
+static int document_write(struct hasher *hasher, const uint8_t *data,
+    size_t len, bool is_array, struct error *err);
+
+struct hasher *
+hasher_new(void)
+{
+	return xcalloc(1, sizeof(struct hasher));
+}
+
+void
+hasher_free(struct hasher *hasher)
+{
+	if (hasher == NULL)
+		return;
+	buf_clear(&hasher->canonical);
+	free(hasher->members);
+	free(hasher);
+}
+
+/* Byte order, the shorter first: what strcmp() does (C11, 7.24.4). */
+static int
+member_compare(const void *a, const void *b)
+{
+	return strcmp(bson_member_name(a), bson_member_name(b));
+}
+
+/* As much of a name as a message shows, without half a character at its end
+ * (UTF-8, RFC 3629). */
+static int
+shown_len(const struct bson_member *member)
+{
+	size_t len = member->name_len;
+
+	if (len <= MAX_NAME_SHOWN)
+		return (int)len;
+	for (len = MAX_NAME_SHOWN; len > 0; len--)
+		if ((bson_member_name(member)[len] & 0xc0) != 0x80)
+			break;
+	return (int)len;
+}
+
+static void
+path_format(const struct hasher *hasher, char text[MAX_PATH_SHOWN])
+{
+	const struct bson_member *member;
+	size_t			  i, len = 0;
+	bool			  is_element;
+	int			  n;
+
+	text[0] = '\0';
+	for (i = 0; i < hasher->depth; i++) {
+		member = &hasher->path[i].member;
+		is_element = hasher->path[i].is_element;
+		n = snprintf(text + len, MAX_PATH_SHOWN - len, "%s%.*s%s",
+		    is_element ? "[" : i > 0 ? "." : "",
+		    shown_len(member), bson_member_name(member),
+		    is_element ? "]" : "");
+		if (n < 0 || len + (size_t)n >= MAX_PATH_SHOWN) {
+			text[len] = '\0';
+			break;
+		}
+		len += (size_t)n;
+	}
+}
+
+static void
+path_push(struct hasher *hasher, const struct bson_member *member,
+    bool is_element)
+{
+	hasher->path[hasher->depth].member = *member;
+	hasher->path[hasher->depth].is_element = is_element;
+	hasher->depth++;
+}
+
+static int
+fail_not_sound(const struct hasher *hasher, struct error *err)
+{
+	char path[MAX_PATH_SHOWN];
+
+	path_format(hasher, path);
+	return error_set(err, STATUS_PROTOCOL, "the document is not sound BSON"
+	    " (%s%s)", hasher->depth > 0 ? "in " : "at its top", path);
+}
+
+static int
+fail_duplicate(struct hasher *hasher, const struct bson_member *member,
+    struct error *err)
+{
+	char path[MAX_PATH_SHOWN];
+
+	path_push(hasher, member, false);
+	path_format(hasher, path);
+	return error_set(err, STATUS_PROTOCOL, "an object has two members named"
+	    " \"%.*s\": %s", shown_len(member), bson_member_name(member), path);
+}
+
+static int
+member_write(struct hasher *hasher, const struct bson_member *member,
+    bool is_element, struct error *err)
+{
+	const uint8_t *value = bson_member_value(member);
+	uint8_t	       type = bson_member_type(member);
+
+	if (type != BSON_TYPE_DOCUMENT && type != BSON_TYPE_ARRAY) {
+		buf_append(&hasher->canonical, member->start,
+		    bson_member_bytes(member));
+		return 0;
+	}
+	/* The document itself is the first of MAX_NESTING, without a step. */
+	if (hasher->depth + 1 >= MAX_NESTING)
+		return error_set(err, STATUS_PROTOCOL,
+		    "objects and arrays are nested deeper than %d",
+		    MAX_NESTING);
+	buf_append(&hasher->canonical, member->start,
+	    (size_t)(value - member->start));
+	path_push(hasher, member, is_element);
+	if (document_write(hasher, value, member->value_len,
+	    type == BSON_TYPE_ARRAY, err) == -1)
+		return -1;
+	hasher->depth--;
+	return 0;
+}
+
+static int
+array_write(struct hasher *hasher, struct bson_members *elements,
+    struct error *err)
+{
+	struct bson_member element;
+	int		   found;
+
+	while ((found = bson_members_next(elements, &element)) == 1)
+		if (member_write(hasher, &element, true, err) == -1)
+			return -1;
+	return found == 0 ? 0 : fail_not_sound(hasher, err);
+}
+
+static void
+member_add(struct hasher *hasher, const struct bson_member *member)
+{
+	if (hasher->n == hasher->cap) {
+		hasher->cap = hasher->cap > 0 ? 2 * hasher->cap : MIN_MEMBERS;
+		hasher->members = xrealloc(hasher->members,
+		    hasher->cap * sizeof(*hasher->members));
+	}
+	hasher->members[hasher->n++] = *member;
+}
+
+static void
+members_sort(struct bson_member *members, size_t n)
+{
+	struct bson_member moved;
+	size_t		   i, j;
+
+	if (n > MAX_INSERTION) {
+		qsort(members, n, sizeof(*members), member_compare);
+		return;
+	}
+	for (i = 1; i < n; i++) {
+		moved = members[i];
+		for (j = i; j > 0; j--) {
+			if (member_compare(&members[j - 1], &moved) <= 0)
+				break;
+			members[j] = members[j - 1];
+		}
+		members[j] = moved;
+	}
+}
+
+/* Refuses two of the same name; members are ordered. */
+static int
+members_check(struct hasher *hasher, size_t first, struct error *err)
+{
+	const struct bson_member *member;
+	size_t			  i;
+
+	for (i = first + 1; i < hasher->n; i++) {
+		member = &hasher->members[i];
+		if (member_compare(member - 1, member) == 0)
+			return fail_duplicate(hasher, member, err);
+	}
+	return 0;
+}
+
+/* Adds the members of an object, ordered, behind those of its parents. */
+static int
+members_read(struct hasher *hasher, struct bson_members *members,
+    struct error *err)
+{
+	struct bson_member last = { 0 }, member;
+	size_t		   first = hasher->n;
+	bool		   is_ordered = true;
+	int		   found;
+
+	while ((found = bson_members_next(members, &member)) == 1) {
+		if (is_ordered && hasher->n > first)
+			is_ordered = member_compare(&last, &member) < 0;
+		member_add(hasher, &member);
+		last = member;
+	}
+	if (found == -1)
+		return fail_not_sound(hasher, err);
+	if (is_ordered)
+		return 0;
+	members_sort(hasher->members + first, hasher->n - first);
+	return members_check(hasher, first, err);
+}
+
+static int
+object_write(struct hasher *hasher, struct bson_members *members,
+    struct error *err)
+{
+	struct bson_member member;
+	size_t		   i, first = hasher->n, last;
+
+	if (members_read(hasher, members, err) == -1)
+		return -1;
+	last = hasher->n;
+	for (i = first; i < last; i++) {
+		/* A copy: members below may move the array. */
+		member = hasher->members[i];
+		if (member_write(hasher, &member, false, err) == -1)
+			return -1;
+	}
+	hasher->n = first;
+	return 0;
+}
+
+/*
+ * Ordering members changes no length, so the length at the start of each level
+ * is copied as it is.
+ */
+static int
+document_write(struct hasher *hasher, const uint8_t *data, size_t len,
+    bool is_array, struct error *err)
+{
+	struct bson_members members;
+	int		    result;
+
+	if (!bson_members_init(&members, data, len))
+		return fail_not_sound(hasher, err);
+	buf_append(&hasher->canonical, data, BSON_LENGTH_BYTES);
+	if (is_array)
+		result = array_write(hasher, &members, err);
+	else
+		result = object_write(hasher, &members, err);
+	buf_append_byte(&hasher->canonical, '\0');
+	return result;
+}
+
+int
+hash_document(struct hasher *hasher, const uint8_t *data, size_t len,
+    uint8_t hash[HASH_BYTES], struct error *err)
+{
+	hasher->canonical.len = 0;
+	hasher->n = 0;
+	hasher->depth = 0;
+	if (document_write(hasher, data, len, false, err) == -1)
+		return -1;
+	(void)crypto_hash_sha256(hash, hasher->canonical.data,
+	    hasher->canonical.len);
+	return 0;
+}
+
+void
+hash_format(const uint8_t hash[HASH_BYTES], char text[HASH_TEXT_BYTES])
+{
+	(void)sodium_bin2hex(text, HASH_TEXT_BYTES, hash, HASH_BYTES);
+}
+
+int
+hash_parse(const char *text, size_t len, uint8_t hash[HASH_BYTES])
+{
+	const char *end;
+	size_t	    count;
+
+	if (len != HASH_TEXT_BYTES - 1 || sodium_hex2bin(hash, HASH_BYTES,
+	    text, len, NULL, &count, &end) != 0)
+		return -1;
+	return count == HASH_BYTES ? 0 : -1;
+}

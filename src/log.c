@@ -1,0 +1,354 @@
+#include <errno.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "buf.h"
+#include "clock.h"
+#include "error.h"
+#include "log.h"
+
+/* At most ten progress lines in a second. */
+#define PROGRESS_EVERY_MS 100
+/* The width of a terminal that does not tell its own. */
+#define DEFAULT_COLUMNS 80
+/* The part of clock_format()'s text that is the time to the second. */
+#define SECONDS_LEN 19
+
+/* Back to the first column, and the line wiped from there. */
+#define ERASE "\r\033[K"
+#define BLOT  "[secret]"
+
+static const char *const level_names[LOG_LEVEL__MAX] = {
+	[LOG_LEVEL_ERROR] = "error",
+	[LOG_LEVEL_WARN] = "warn",
+	[LOG_LEVEL_INFO] = "info",
+	[LOG_LEVEL_DEBUG] = "debug",
+};
+
+/* The one global beside the stop flag: anything may have to say something. */
+static struct {
+	enum log_level	level;
+	enum log_format format;
+	bool		progress;
+	bool		is_shown; /* a progress line stands there */
+	int64_t		next_ms;  /* no new one before this time */
+	const char     *secret;	  /* borrowed; NULL: none */
+} state = { .level = LOG_LEVEL_INFO };
+
+void
+log_init(enum log_level level, enum log_format format, bool progress)
+{
+	log_progress_end();
+	state.level = level;
+	state.format = format;
+	state.progress = progress;
+	state.next_ms = 0;
+}
+
+void
+log_hide_secret(const char *secret)
+{
+	if (secret != NULL && secret[0] != '\0')
+		state.secret = secret;
+}
+
+void
+log_forget_secret(void)
+{
+	state.secret = NULL;
+}
+
+static void
+append_text(struct buf *out, const char *text)
+{
+	buf_append(out, text, strlen(text));
+}
+
+/*
+ * How many bytes at the end of text are the start of the secret.  A sentence
+ * that was cut to fit a struct error may end in the middle of one.
+ */
+static size_t
+cut_secret_len(const char *text, size_t len)
+{
+	size_t part;
+
+	if (len < MAX_ERROR_TEXT - 1)
+		return 0;
+	part = strlen(state.secret);
+	if (part > len)
+		part = len;
+	while (part > 0 &&
+	    memcmp(text + len - part, state.secret, part) != 0)
+		part--;
+	return part;
+}
+
+/* Appends text to out with the secret blotted out. */
+static void
+append_redacted(struct buf *out, const char *text)
+{
+	const char *found;
+	size_t	    len, part;
+
+	if (state.secret == NULL) {
+		append_text(out, text);
+		return;
+	}
+	while ((found = strstr(text, state.secret)) != NULL) {
+		buf_append(out, text, (size_t)(found - text));
+		append_text(out, BLOT);
+		text = found + strlen(state.secret);
+	}
+	len = strlen(text);
+	part = cut_secret_len(text, len);
+	buf_append(out, text, len - part);
+	if (part > 0)
+		append_text(out, BLOT);
+}
+
+/*
+ * The length of the UTF-8 character at text (len > 0 bytes), or 0 when it is
+ * not sound UTF-8 or a control character, which a terminal might obey.
+ */
+static size_t
+visible_len(const uint8_t *text, size_t len)
+{
+	static const uint32_t least[] = { 0, 0, 0xa0, 0x800, 0x10000 };
+	uint32_t	      code;
+	size_t		      want, i;
+
+	if (text[0] < 0x80)
+		return text[0] >= 0x20 && text[0] != 0x7f ? 1 : 0;
+	if (text[0] < 0xc2 || text[0] > 0xf4)
+		return 0;
+	want = text[0] < 0xe0 ? 2 : text[0] < 0xf0 ? 3 : 4;
+	if (want > len)
+		return 0;
+	code = text[0] & (0xffU >> (want + 1));
+	for (i = 1; i < want; i++) {
+		if ((text[i] & 0xc0) != 0x80)
+			return 0;
+		code = code << 6 | (text[i] & 0x3f);
+	}
+	if (code < least[want] || code > 0x10ffff ||
+	    (code >= 0xd800 && code <= 0xdfff))
+		return 0;
+	return want;
+}
+
+static void
+append_hex(struct buf *out, uint8_t byte, const char *backslash)
+{
+	char hex[8];
+
+	if (byte == '\n')
+		(void)snprintf(hex, sizeof(hex), "%sn", backslash);
+	else
+		(void)snprintf(hex, sizeof(hex), "%sx%02x", backslash, byte);
+	append_text(out, hex);
+}
+
+/*
+ * Appends text with all that is not visible written as \n or \xNN; stops after
+ * max characters.  With json it is fit to stand inside a JSON string, and
+ * reads back as the very same text.
+ */
+static void
+append_visible(struct buf *out, const struct buf *text, size_t max, bool json)
+{
+	const uint8_t *data = text->data;
+	size_t	       i, n, len;
+
+	for (i = n = 0; i < text->len && n < max; i += len, n++) {
+		len = visible_len(data + i, text->len - i);
+		if (len == 0) {
+			append_hex(out, data[i], json ? "\\\\" : "\\");
+			len = 1;
+			continue;
+		}
+		if (json && (data[i] == '"' || data[i] == '\\'))
+			buf_append_byte(out, '\\');
+		buf_append(out, data + i, len);
+	}
+}
+
+/* All of it in one write, so that lines of several programs stay whole. */
+static void
+write_out(const struct buf *out)
+{
+	size_t	done = 0;
+	ssize_t n;
+
+	while (done < out->len) {
+		n = write(STDERR_FILENO, out->data + done, out->len - done);
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return; /* There is nobody left to tell. */
+		done += (size_t)n;
+	}
+}
+
+/* Starts an output: the progress line goes first. */
+static void
+append_erase(struct buf *out)
+{
+	if (state.is_shown)
+		append_text(out, ERASE);
+	state.is_shown = false;
+}
+
+/* The message, redacted; the caller clears out. */
+static void __attribute__((format(printf, 2, 0)))
+format_message(struct buf *out, const char *fmt, va_list ap)
+{
+	struct buf text = { 0 };
+	va_list	   again;
+	int	   len;
+
+	va_copy(again, ap);
+	len = vsnprintf(NULL, 0, fmt, ap);
+	if (len >= 0) {
+		(void)buf_reserve(&text, (size_t)len + 1);
+		(void)vsnprintf((char *)text.data, (size_t)len + 1, fmt, again);
+	}
+	va_end(again);
+	append_redacted(out, len >= 0 ? (const char *)text.data : fmt);
+	buf_clear(&text);
+}
+
+static void __attribute__((format(printf, 2, 0)))
+log_line(enum log_level level, const char *fmt, va_list ap)
+{
+	struct buf message = { 0 }, out = { 0 };
+	char	   time[CLOCK_TEXT_BYTES], head[96];
+
+	if (level > state.level)
+		return;
+	clock_format(clock_now_ms(), time);
+	time[SECONDS_LEN] = '\0';
+	format_message(&message, fmt, ap);
+	append_erase(&out);
+	if (state.format == LOG_FORMAT_JSON) {
+		(void)snprintf(head, sizeof(head), "{\"time\":\"%sZ\","
+		    "\"level\":\"%s\",\"message\":\"", time,
+		    level_names[level]);
+		append_text(&out, head);
+		append_visible(&out, &message, SIZE_MAX, true);
+		append_text(&out, "\"}\n");
+	} else {
+		(void)snprintf(head, sizeof(head), "%sZ %-5s ", time,
+		    level_names[level]);
+		append_text(&out, head);
+		append_visible(&out, &message, SIZE_MAX, false);
+		append_text(&out, "\n");
+	}
+	write_out(&out);
+	buf_clear(&message);
+	buf_clear(&out);
+}
+
+void
+log_error(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	log_line(LOG_LEVEL_ERROR, fmt, ap);
+	va_end(ap);
+}
+
+void
+log_warn(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	log_line(LOG_LEVEL_WARN, fmt, ap);
+	va_end(ap);
+}
+
+void
+log_info(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	log_line(LOG_LEVEL_INFO, fmt, ap);
+	va_end(ap);
+}
+
+void
+log_debug(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	log_line(LOG_LEVEL_DEBUG, fmt, ap);
+	va_end(ap);
+}
+
+bool
+log_has_progress(void)
+{
+	return state.progress;
+}
+
+/* A line that wraps could not be erased, so it ends before the last column. */
+static size_t
+progress_width(void)
+{
+	struct winsize size = { 0 };
+
+	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == -1 || size.ws_col < 2)
+		return DEFAULT_COLUMNS - 1;
+	return size.ws_col - 1U;
+}
+
+void
+log_progress(const char *fmt, ...)
+{
+	struct buf message = { 0 }, out = { 0 };
+	va_list	   ap;
+	int64_t	   now;
+
+	now = clock_monotonic_ms();
+	if (!state.progress || now < state.next_ms)
+		return;
+	state.next_ms = now + PROGRESS_EVERY_MS;
+	va_start(ap, fmt);
+	format_message(&message, fmt, ap);
+	va_end(ap);
+	append_text(&out, ERASE);
+	append_visible(&out, &message, progress_width(), false);
+	state.is_shown = true;
+	write_out(&out);
+	buf_clear(&message);
+	buf_clear(&out);
+}
+
+void
+log_progress_end(void)
+{
+	struct buf out = { 0 };
+
+	append_erase(&out);
+	write_out(&out);
+	buf_clear(&out);
+}
+
+void
+log_raw(const char *text)
+{
+	struct buf out = { 0 };
+
+	append_erase(&out);
+	append_redacted(&out, text);
+	write_out(&out);
+	buf_clear(&out);
+}

@@ -1,0 +1,119 @@
+#include <jansson.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "error.h"
+#include "log.h"
+#include "options.h"
+#include "run.h"
+#include "stop.h"
+#include "xalloc.h"
+
+/* The one line on standard output (nompd-sync(1), THE RESULT). */
+static int
+print_result(const struct run_result *result, struct error *err)
+{
+	json_t *object;
+	char   *text;
+
+	object = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}",
+	    "version", (json_int_t)result->version,
+	    "added", (json_int_t)result->added,
+	    "updated", (json_int_t)result->updated,
+	    "unchanged", (json_int_t)result->unchanged,
+	    "deleted", (json_int_t)result->deleted,
+	    "durationMs", (json_int_t)result->duration_ms);
+	text = object != NULL ? json_dumps(object, JSON_COMPACT) : NULL;
+	if (text == NULL)
+		xalloc_end();
+	(void)printf("%s\n", text);
+	free(text);
+	json_decref(object);
+	return command_flush(err);
+}
+
+static int
+command_run(const struct options *opts, struct error *err)
+{
+	struct run_result result = { 0 };
+	int		  rc;
+
+	rc = opts->command == COMMAND_RECONVERT ?
+	    run_reconvert(opts, &result, err) : run_sync(opts, &result, err);
+	if (rc == -1 || print_result(&result, err) == 0 || opts->dry_run)
+		return rc == 0 && opts->dry_run ? command_flush(err) : rc;
+	/* What is published stays so: a run that is done is no failure. */
+	log_error("%s; version %lld is published all the same (see nompd-sync"
+	    " history)", err->text, (long long)result.version);
+	return 0;
+}
+
+static int (*const commands[COMMAND__MAX])(const struct options *opts,
+    struct error *err) = {
+	[COMMAND_RUN] = command_run,
+	[COMMAND_INIT] = command_init,
+	[COMMAND_HISTORY] = command_history,
+	[COMMAND_SHOW] = command_show,
+	[COMMAND_RECONVERT] = command_run,
+};
+
+static int
+print_help(struct error *err)
+{
+	options_help(stdout);
+	return command_flush(err);
+}
+
+static int
+print_version(struct error *err)
+{
+	(void)printf("nompd-sync %s\n", NOMPD_VERSION);
+	return command_flush(err);
+}
+
+static int
+carry_out(const struct options *opts, struct error *err)
+{
+	if (opts->help)
+		return print_help(err);
+	if (opts->version)
+		return print_version(err);
+	if (stop_init(opts->deadline_ms, err) == -1)
+		return -1;
+	return commands[opts->command](opts, err);
+}
+
+/* An error may be several lines: one log line each. */
+static void
+log_lines(const char *text)
+{
+	size_t len;
+
+	while (*text != '\0') {
+		len = strcspn(text, "\n");
+		log_error("%.*s", (int)len, text);
+		text += len + (text[len] == '\n');
+	}
+}
+
+int
+main(int argc, char *argv[])
+{
+	struct options opts;
+	struct error   err = { .status = STATUS_OK };
+	int	       rc;
+
+	if (sodium_init() == -1)
+		xalloc_end();
+	rc = options_parse(&opts, argc, argv, &err);
+	if (rc == 0)
+		rc = carry_out(&opts, &err);
+	if (rc == -1)
+		log_lines(err.text);
+	options_clear(&opts);
+	return rc == 0 ? EXIT_SUCCESS : stop_end_status(err.status);
+}

@@ -1,0 +1,456 @@
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "options_int.h"
+
+/* A base URL; what servers and proxies take in a request line, with room. */
+#define MAX_UPSTREAM_BYTES 2048
+/* The name of a request header; servers refuse longer ones. */
+#define MAX_HEADER_BYTES 256
+/* A count of deletions; more records than any upstream has. */
+#define MAX_DELETE_COUNT 1000000000
+#define MAX_PERCENT	 100
+#define MAX_PORT	 65535
+/* Tries after the first; with the backoff these are hours already. */
+#define MAX_RETRIES 100
+/* Entries that history shows. */
+#define MAX_LIMIT 1000000
+/* Longest times: one request a day, a run and the wait for another a week. */
+#define MAX_TIMEOUT_MS	(24LL * 60 * 60 * 1000)
+#define MAX_DEADLINE_MS (7LL * MAX_TIMEOUT_MS)
+#define MAX_WAIT_MS	MAX_DEADLINE_MS
+
+#define TEXT_OF(number)	 #number
+#define NUMBER(constant) TEXT_OF(constant)
+
+#define FOR_RUN	     FOR(COMMAND_RUN)
+#define FOR_WRITERS  (FOR(COMMAND_RUN) | FOR(COMMAND_RECONVERT))
+#define FOR_HISTORY  FOR(COMMAND_HISTORY)
+#define FOR_ALL	     (FOR(COMMAND__MAX) - 1)
+
+/* Reads the digits at *text, up to max, and moves *text behind them. */
+static bool
+read_number(const char **text, uint64_t max, uint64_t *out)
+{
+	const char *p = *text;
+	uint64_t    number = 0, digit;
+
+	if (*p < '0' || *p > '9')
+		return false;
+	for (; *p >= '0' && *p <= '9'; p++) {
+		digit = (uint64_t)(*p - '0');
+		if (number > (max - digit) / 10)
+			return false;
+		number = number * 10 + digit;
+	}
+	*text = p;
+	*out = number;
+	return true;
+}
+
+/* A whole number from min to max and nothing else. */
+static bool
+parse_number(const char *value, uint64_t min, uint64_t max, unsigned *out)
+{
+	uint64_t number;
+
+	if (!read_number(&value, max, &number) || *value != '\0' ||
+	    number < min)
+		return false;
+	*out = (unsigned)number;
+	return true;
+}
+
+/* "500ms", "30s", "5m", "1h", "2d" or plain seconds, from min to max. */
+static bool
+parse_duration(const char *value, int64_t min, int64_t max, int64_t *out)
+{
+	static const struct {
+		const char *name;
+		int64_t	    ms;
+	} units[] = { { "", 1000 }, { "ms", 1 }, { "s", 1000 },
+		{ "m", 60 * 1000 }, { "h", 60 * 60 * 1000 },
+		{ "d", 24 * 60 * 60 * 1000 } };
+	uint64_t number;
+	size_t	 i;
+	int64_t	 ms;
+
+	if (!read_number(&value, (uint64_t)max, &number))
+		return false;
+	for (i = 0; i < LENGTH(units); i++) {
+		if (strcmp(value, units[i].name) == 0)
+			break;
+	}
+	if (i == LENGTH(units) || (int64_t)number > max / units[i].ms)
+		return false;
+	ms = (int64_t)number * units[i].ms;
+	if (ms < min)
+		return false;
+	*out = ms;
+	return true;
+}
+
+static const char *
+set_switch(bool *out, const char *value)
+{
+	static const char *const on[] = { "1", "true", "yes" };
+	static const char *const off[] = { "0", "false", "no" };
+	size_t			 i;
+
+	for (i = 0; i < LENGTH(on); i++) {
+		if (strcasecmp(value, on[i]) == 0 ||
+		    strcasecmp(value, off[i]) == 0)
+			break;
+	}
+	if (i == LENGTH(on))
+		return "want 1 or 0, true or false, yes or no";
+	*out = strcasecmp(value, on[i]) == 0;
+	return NULL;
+}
+
+/* The index of value among n names, or n. */
+static unsigned
+find_name(const char *const names[], unsigned n, const char *value)
+{
+	unsigned i;
+
+	for (i = 0; i < n; i++) {
+		if (strcmp(names[i], value) == 0)
+			break;
+	}
+	return i;
+}
+
+/* host or host:port, without a user. */
+static bool
+is_authority(const char *text, size_t len)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyz"
+				      "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+	static const char digits[] = "0123456789.";
+	const char	 *p = text;
+	uint64_t	  port;
+
+	if (*p == '[') {
+		p += 1 + strspn(p + 1, "0123456789abcdefABCDEF:.");
+		if (p == text + 1 || *p++ != ']')
+			return false;
+	} else {
+		while (p < text + len && (strchr(letters, *p) != NULL ||
+		    strchr(digits, *p) != NULL || *p == '-' || *p == '_'))
+			p++;
+	}
+	if (p == text || p == text + len)
+		return p != text;
+	return *p++ == ':' && read_number(&p, MAX_PORT, &port) && port > 0 &&
+	    p == text + len;
+}
+
+/*
+ * No control characters; in an http URL also no spaces and nothing but ASCII,
+ * which a path on this machine may well have.
+ */
+static bool
+is_plain(const char *url, bool is_file)
+{
+	unsigned char byte;
+
+	for (; *url != '\0'; url++) {
+		byte = (unsigned char)*url;
+		if (byte < ' ' || byte == 0x7f ||
+		    (!is_file && (byte == ' ' || byte > 0x7f)))
+			return false;
+	}
+	return true;
+}
+
+static const char *
+set_upstream(struct options *opts, const char *value)
+{
+	const char *rest;
+	size_t	    len;
+	bool	    is_file;
+
+	is_file = strncasecmp(value, "file://", 7) == 0;
+	if (!is_file && strncasecmp(value, "http://", 7) != 0 &&
+	    strncasecmp(value, "https://", 8) != 0)
+		return "want a URL that starts with https://, http:// or "
+		       "file://";
+	rest = strstr(value, "://") + strlen("://");
+	len = strcspn(rest, "/?#");
+	if (memchr(rest, '@', len) != NULL)
+		return "want no user or password in the URL; put the key in "
+		       KEY_FILE_VARIABLE " or " KEY_VARIABLE;
+	if (strpbrk(rest, "?#") != NULL)
+		return "want a URL without a query or fragment";
+	if (is_file && (len != 0 || *rest != '/'))
+		return "want file:///PATH, a path from the root";
+	if (!is_file && !is_authority(rest, len))
+		return "want a host, alone or with a port from 1 to "
+		       NUMBER(MAX_PORT);
+	if (!is_plain(value, is_file))
+		return "want a URL without spaces, control characters and "
+		       "what is not ASCII (write %XX)";
+	if (strlen(value) > MAX_UPSTREAM_BYTES)
+		return "want at most " NUMBER(MAX_UPSTREAM_BYTES) " bytes";
+	opts->upstream = value;
+	return NULL;
+}
+
+static const char *
+set_upstream_key_header(struct options *opts, const char *value)
+{
+	static const char token[] = "!#$%&'*+-.^_`|~0123456789"
+				    "abcdefghijklmnopqrstuvwxyz"
+				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
+	if (strspn(value, token) != strlen(value) ||
+	    strlen(value) > MAX_HEADER_BYTES)
+		return "want the name of a request header";
+	opts->upstream_key_header = value;
+	return NULL;
+}
+
+static const char *
+set_no_upstream_key(struct options *opts, const char *value)
+{
+	return set_switch(&opts->no_upstream_key, value);
+}
+
+static const char *
+set_store(struct options *opts, const char *value)
+{
+	static const char scheme[] = "sqlite:";
+
+	if (strncmp(value, scheme, strlen(scheme)) == 0 &&
+	    value[strlen(scheme)] != '\0') {
+		opts->store = value;
+		return NULL;
+	}
+	if (strchr(value, ':') == NULL)
+		return "want a store's kind before its name: write "
+		       "sqlite:PATH for a file";
+	return "want sqlite:PATH";
+}
+
+static const char *
+set_dry_run(struct options *opts, const char *value)
+{
+	return set_switch(&opts->dry_run, value);
+}
+
+static const char *
+set_plan(struct options *opts, const char *value)
+{
+	opts->plan = true;
+	opts->plan_file = strcmp(value, "-") == 0 ? NULL : value;
+	return NULL;
+}
+
+/* "20%" or "50". */
+static bool
+parse_max_delete(const char *value, struct max_delete *out)
+{
+	uint64_t number;
+	bool	 is_percent;
+
+	if (!read_number(&value, MAX_DELETE_COUNT, &number))
+		return false;
+	is_percent = *value == '%';
+	if (is_percent)
+		value++;
+	if (*value != '\0' || (is_percent && number > MAX_PERCENT))
+		return false;
+	*out = (struct max_delete){ is_percent, number };
+	return true;
+}
+
+static const char *
+set_max_delete(struct options *opts, const char *value)
+{
+	if (parse_max_delete(value, &opts->max_delete))
+		return NULL;
+	return "want a percentage from 0% to " NUMBER(MAX_PERCENT) "% or a "
+	       "count from 0 to " NUMBER(MAX_DELETE_COUNT);
+}
+
+static const char *
+set_retries(struct options *opts, const char *value)
+{
+	if (parse_number(value, 0, MAX_RETRIES, &opts->retries))
+		return NULL;
+	return "want a number from 0 to " NUMBER(MAX_RETRIES);
+}
+
+static const char *
+set_timeout(struct options *opts, const char *value)
+{
+	if (parse_duration(value, 1, MAX_TIMEOUT_MS, &opts->timeout_ms))
+		return NULL;
+	return "want a time such as 30s, 5m or 1h, from 1ms to 1d";
+}
+
+static const char *
+set_deadline(struct options *opts, const char *value)
+{
+	if (parse_duration(value, 1, MAX_DEADLINE_MS, &opts->deadline_ms))
+		return NULL;
+	return "want a time such as 30s, 5m or 1h, from 1ms to 7d";
+}
+
+static const char *
+set_wait(struct options *opts, const char *value)
+{
+	if (parse_duration(value, 0, MAX_WAIT_MS, &opts->wait_ms))
+		return NULL;
+	return "want a time such as 30s, 5m or 1h, from 0s to 7d";
+}
+
+static const char *
+set_ca_file(struct options *opts, const char *value)
+{
+	struct stat info;
+
+	if (stat(value, &info) == -1 || S_ISDIR(info.st_mode) ||
+	    access(value, R_OK) == -1)
+		return "want a file that can be read";
+	opts->ca_file = value;
+	return NULL;
+}
+
+static const char *
+set_log_level(struct options *opts, const char *value)
+{
+	static const char *const names[LOG_LEVEL__MAX] = { "error", "warn",
+		"info", "debug" };
+	unsigned		 i;
+
+	i = find_name(names, LOG_LEVEL__MAX, value);
+	if (i == LOG_LEVEL__MAX)
+		return "want error, warn, info or debug";
+	opts->log_level = (enum log_level)i;
+	return NULL;
+}
+
+static const char *
+set_log_format(struct options *opts, const char *value)
+{
+	static const char *const names[LOG_FORMAT__MAX] = { "text", "json" };
+	unsigned		 i;
+
+	i = find_name(names, LOG_FORMAT__MAX, value);
+	if (i == LOG_FORMAT__MAX)
+		return "want text or json";
+	opts->log_format = (enum log_format)i;
+	return NULL;
+}
+
+static const char *
+set_progress(struct options *opts, const char *value)
+{
+	static const char *const names[PROGRESS__MAX] = { "auto", "always",
+		"never" };
+	unsigned		 i;
+
+	i = find_name(names, PROGRESS__MAX, value);
+	if (i == PROGRESS__MAX)
+		return "want auto, always or never";
+	opts->progress = (enum progress_mode)i;
+	return NULL;
+}
+
+static const char *
+set_limit(struct options *opts, const char *value)
+{
+	if (parse_number(value, 1, MAX_LIMIT, &opts->limit))
+		return NULL;
+	return "want a number from 1 to " NUMBER(MAX_LIMIT);
+}
+
+static const char *
+set_format(struct options *opts, const char *value)
+{
+	static const char *const names[OUTPUT__MAX] = { "table", "json" };
+	unsigned		 i;
+
+	i = find_name(names, OUTPUT__MAX, value);
+	if (i == OUTPUT__MAX)
+		return "want table or json";
+	opts->format = (enum output_format)i;
+	return NULL;
+}
+
+static const char *
+set_version(struct options *opts, const char *value)
+{
+	return set_switch(&opts->version, value);
+}
+
+static const char *
+set_help(struct options *opts, const char *value)
+{
+	return set_switch(&opts->help, value);
+}
+
+const struct option_row option_rows[] = {
+	{ "--upstream", "NOMPD_UPSTREAM_URL", " URL", NULL, set_upstream,
+	    FOR_RUN, "The upstream's base URL: https, http or file." },
+	{ "--upstream-key-header", "NOMPD_UPSTREAM_KEY_HEADER", " NAME",
+	    "X-API-KEY", set_upstream_key_header, FOR_RUN,
+	    "The request header that carries the key." },
+	{ "--no-upstream-key", "NOMPD_NO_UPSTREAM_KEY", NULL, NULL,
+	    set_no_upstream_key, FOR_RUN,
+	    "The upstream takes no key; without this a missing one is an "
+	    "error." },
+	{ "--store", "NOMPD_STORE", " URI", "sqlite:nompd.db", set_store,
+	    FOR_ALL, "The store: sqlite:PATH." },
+	{ "--dry-run", "NOMPD_DRY_RUN", NULL, NULL, set_dry_run, FOR_WRITERS,
+	    "Print the result there would be; write nothing." },
+	{ "--plan", "NOMPD_PLAN", "[=FILE]", NULL, set_plan, FOR_WRITERS,
+	    "List every change as a JSON line, in FILE or, without FILE or "
+	    "with -, on standard error." },
+	{ "--max-delete", "NOMPD_MAX_DELETE", " N|N%", "20%", set_max_delete,
+	    FOR_RUN,
+	    "Hold a run that would delete more than 10 records and more than "
+	    "this share of a collection; a plain number: more than this many "
+	    "records.  100% lets everything through." },
+	{ "--retries", "NOMPD_RETRIES", " N", "4", set_retries, FOR_RUN,
+	    "How often a request that failed is tried again." },
+	{ "--timeout", "NOMPD_TIMEOUT", " TIME", "5m", set_timeout, FOR_RUN,
+	    "The longest that one request may take: 500ms, 30s, 5m, 1h, 2d, "
+	    "or plain seconds." },
+	{ "--deadline", "NOMPD_DEADLINE", " TIME", "1h", set_deadline,
+	    FOR_WRITERS, "The longest that the whole run may take." },
+	{ "--wait", "NOMPD_WAIT", " TIME", "0s", set_wait, FOR_WRITERS,
+	    "How long to wait for another run to end." },
+	{ "--ca-file", "NOMPD_CA_FILE", " FILE", NULL, set_ca_file, FOR_RUN,
+	    "Certificates (PEM) to trust instead of the system's." },
+	{ "--log-level", "NOMPD_LOG_LEVEL", " LEVEL", "info", set_log_level,
+	    FOR_ALL, "Log this and what is worse: error, warn, info, debug." },
+	{ "--log-format", "NOMPD_LOG_FORMAT", " FORMAT", "text",
+	    set_log_format, FOR_ALL, "Log lines as text or json." },
+	{ "--progress", "NOMPD_PROGRESS", " WHEN", "auto", set_progress,
+	    FOR_ALL, "Show a progress line: auto (on a terminal, text log), "
+	    "always, never." },
+	{ "--limit", "NOMPD_LIMIT", " N", "10", set_limit, FOR_HISTORY,
+	    "history: how many runs to list." },
+	{ "--format", "NOMPD_FORMAT", " FORMAT", "table", set_format,
+	    FOR_HISTORY, "history: list them as table or json." },
+	{ "--version", NULL, NULL, NULL, set_version, FOR_ALL,
+	    "Print the version and end." },
+	{ "--help", NULL, NULL, NULL, set_help, FOR_ALL,
+	    "Print this text and end." },
+};
+const size_t option_count = LENGTH(option_rows);
+
+const struct command_row command_rows[COMMAND__MAX] = {
+	[COMMAND_RUN] = { NULL, "", 0, "one run: fetch, compare, write" },
+	[COMMAND_INIT] = { "init", "", 0, "make an empty store" },
+	[COMMAND_HISTORY] = { "history", "", 0, "list the last runs" },
+	[COMMAND_SHOW] = { "show", " COLLECTION KEY", 2,
+	    "print one record as JSON" },
+	[COMMAND_RECONVERT] = { "reconvert", "", 0,
+	    "convert the stored resources again" },
+};

@@ -1,0 +1,100 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "fhir.h"
+#include "json_bson.h"
+#include "outcome.h"
+
+/* Appends to text, cutting what does not fit. */
+static void
+append(char text[MAX_OUTCOME_TEXT], const char *part)
+{
+	size_t len = strlen(text);
+
+	(void)snprintf(text + len, MAX_OUTCOME_TEXT - len, "%s", part);
+}
+
+static const char *
+member_text(const bson_t *object, const char *dotted)
+{
+	bson_iter_t iter, found;
+
+	if (!bson_iter_init(&iter, object) ||
+	    !bson_iter_find_descendant(&iter, dotted, &found) ||
+	    !BSON_ITER_HOLDS_UTF8(&found))
+		return "";
+	return bson_iter_utf8(&found, NULL);
+}
+
+static void
+describe_issue(const bson_t *issue, char text[MAX_OUTCOME_TEXT])
+{
+	static const char *const places[] = {
+		"diagnostics", "details.text", "details.coding.0.display",
+	};
+	size_t i;
+
+	append(text, text[0] != '\0' ? "; " : "");
+	append(text, member_text(issue, "severity"));
+	append(text, "/");
+	append(text, member_text(issue, "code"));
+	for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		if (member_text(issue, places[i])[0] == '\0')
+			continue;
+		append(text, ": ");
+		append(text, member_text(issue, places[i]));
+		return;
+	}
+}
+
+void
+outcome_describe(const bson_t *outcome, char text[MAX_OUTCOME_TEXT])
+{
+	bson_iter_t    iter, issues;
+	bson_t	       issue;
+	const uint8_t *data;
+	uint32_t       len;
+
+	text[0] = '\0';
+	if (!bson_iter_init_find(&iter, outcome, "issue") ||
+	    !BSON_ITER_HOLDS_ARRAY(&iter) ||
+	    !bson_iter_recurse(&iter, &issues))
+		return;
+	while (bson_iter_next(&issues)) {
+		if (!BSON_ITER_HOLDS_DOCUMENT(&issues))
+			continue;
+		bson_iter_document(&issues, &len, &data);
+		if (bson_init_static(&issue, data, len))
+			describe_issue(&issue, text);
+	}
+}
+
+static int
+describe_part(void *ctx, const struct json_part_info *info, struct error *err)
+{
+	bson_t		 doc;
+	struct fhir_text type;
+
+	(void)err;
+	if (info->part != JSON_PART_OBJECT ||
+	    !bson_init_static(&doc, info->doc, info->len))
+		return 0;
+	type = fhir_resource_type(&doc);
+	if (type.text != NULL && strcmp(type.text, "OperationOutcome") == 0)
+		outcome_describe(&doc, ctx);
+	return 0;
+}
+
+void
+outcome_describe_body(const uint8_t *body, size_t len,
+    char text[MAX_OUTCOME_TEXT])
+{
+	struct json_bson *json;
+	struct error	  ignored;
+
+	text[0] = '\0';
+	json = json_bson_new(describe_part, text);
+	if (json_bson_feed(json, body, len, &ignored) == 0)
+		(void)json_bson_finish(json, &ignored);
+	json_bson_free(json);
+}

@@ -1,0 +1,129 @@
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "plan_print.h"
+#include "xalloc.h"
+
+static const char *const act_words[ACT__MAX] = {
+	[ACT_ADD] = "add",
+	[ACT_UPDATE] = "update",
+	[ACT_DELETE] = "delete",
+};
+
+/* file NULL: standard error. */
+static void
+print_line(FILE *file, enum collection collection,
+    const struct planned *planned)
+{
+	json_t *object;
+	char   *text, *line;
+
+	object = json_pack("{s:s, s:s%, s:s}", "collection",
+	    collection_name(collection), "key", planned->key, planned->len,
+	    "act", act_words[planned->act]);
+	text = object != NULL ? json_dumps(object, JSON_COMPACT) : NULL;
+	if (text == NULL)
+		xalloc_end();
+	if (file != NULL)
+		(void)fprintf(file, "%s\n", text);
+	else {
+		line = xasprintf("%s\n", text);
+		log_raw(line);
+		free(line);
+	}
+	free(text);
+	json_decref(object);
+}
+
+static int
+print_collection(struct stage *stage, FILE *file, enum collection collection,
+    struct error *err)
+{
+	struct stage_cursor *cursor;
+	struct planned	     planned;
+	int		     rc;
+
+	if (stage_plan_open(stage, collection, ACT__MAX, &cursor, err) == -1)
+		return -1;
+	while ((rc = stage_plan_next(cursor, &planned, err)) == 1)
+		print_line(file, collection, &planned);
+	stage_cursor_close(cursor);
+	return rc;
+}
+
+static int
+print_all(struct stage *stage, FILE *file, struct error *err)
+{
+	int i;
+
+	for (i = 0; i < COLLECTION__MAX; i++) {
+		if (print_collection(stage, file, i, err) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+/* A pipe or a terminal cannot be replaced by a file. */
+static bool
+is_special(const char *path)
+{
+	struct stat status;
+
+	return stat(path, &status) == 0 && !S_ISREG(status.st_mode);
+}
+
+static int
+fail(const char *path, struct error *err)
+{
+	return error_set(err, STATUS_STORE, "--plan: cannot write %s: %s",
+	    path, strerror(errno));
+}
+
+/* True when all that was printed has arrived; closes file. */
+static bool
+close_whole(FILE *file)
+{
+	bool is_whole;
+
+	is_whole = fflush(file) == 0 && ferror(file) == 0;
+	if (is_whole && fsync(fileno(file)) == -1 && errno != EINVAL &&
+	    errno != EROFS && errno != ENOTSUP)
+		is_whole = false;
+	return fclose(file) == 0 && is_whole;
+}
+
+int
+plan_print(struct stage *stage, const char *path, struct error *err)
+{
+	FILE *file;
+	char *aside;
+	bool  is_direct;
+	int   rc;
+
+	if (path == NULL)
+		return print_all(stage, NULL, err);
+	is_direct = is_special(path);
+	aside = is_direct ? xstrdup(path) : xasprintf("%s.%ld.tmp", path,
+	    (long)getpid());
+	file = fopen(aside, "we");
+	if (file == NULL) {
+		rc = fail(path, err);
+		goto out;
+	}
+	rc = print_all(stage, file, err);
+	if (!close_whole(file) && rc == 0)
+		rc = fail(path, err);
+	if (rc == 0 && !is_direct && rename(aside, path) == -1)
+		rc = fail(path, err);
+	if (rc == -1 && !is_direct)
+		(void)unlink(aside);
+out:
+	free(aside);
+	return rc;
+}

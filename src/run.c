@@ -1,0 +1,256 @@
+#include <inttypes.h>
+
+#include "clock.h"
+#include "collection.h"
+#include "guard.h"
+#include "history.h"
+#include "lease.h"
+#include "log.h"
+#include "plan.h"
+#include "plan_print.h"
+#include "run.h"
+#include "secret.h"
+#include "source.h"
+#include "stage.h"
+#include "stop.h"
+#include "store.h"
+#include "upsert.h"
+#include "upstream.h"
+
+struct run {
+	const struct options *opts;
+	struct store	     *store;
+	struct stage	     *stage;
+	struct tally	      tallies[COLLECTION__MAX];
+	struct run_result    *result;
+	int64_t		      started_ms; /* monotonic */
+};
+
+/* An output collection and the raw one that it is converted from. */
+static const struct {
+	enum collection output;
+	enum collection raw;
+} conversions[] = {
+	{ TREATMENT_GROUPS, PLAN_DEFINITIONS },
+	{ REIMBURSEMENT_GROUPS, REGULATED_AUTHORIZATIONS },
+};
+
+/* A dry run takes no lease: it may run beside a run. */
+static int
+open_store(struct run *run, enum store_mode mode, struct error *err)
+{
+	const struct options *opts = run->opts;
+
+	if (store_open(opts->store, mode, &run->store, err) == -1)
+		return -1;
+	return opts->dry_run ? 0 : lease_take(run->store, opts->wait_ms, err);
+}
+
+static int
+fetch(struct run *run, struct error *err)
+{
+	const struct options *opts = run->opts;
+	struct http_config    config = {
+		.key_header = opts->upstream_key_header,
+		.ca_file = opts->ca_file,
+		.retries = opts->retries,
+		.timeout_ms = opts->timeout_ms,
+	};
+
+	if (opts->upstream_key != NULL)
+		config.key = secret_text(opts->upstream_key);
+	if (upstream_fetch(opts->upstream, &config, run->stage, run->tallies,
+	    err) == -1)
+		return -1;
+	return stage_finish(run->stage, err);
+}
+
+static int
+plan_all_raw(struct run *run, struct error *err)
+{
+	int i;
+
+	for (i = 0; i < COLLECTION_RAW_MAX; i++) {
+		if (plan_raw(run->stage, run->store, i, &run->tallies[i],
+		    err) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+/* from_store: convert what the store holds instead of what was fetched. */
+static int
+plan_outputs(struct run *run, bool from_store, struct error *err)
+{
+	enum collection output, raw;
+	struct source  *source;
+	size_t		i;
+	int		rc;
+
+	for (i = 0; i < sizeof(conversions) / sizeof(conversions[0]); i++) {
+		output = conversions[i].output;
+		raw = conversions[i].raw;
+		rc = from_store ?
+		    source_from_store(run->store, raw, &source, err) :
+		    source_from_stage(run->stage, raw, &source, err);
+		if (rc == 0)
+			rc = plan_output(run->stage, run->store, output,
+			    source, &run->tallies[output], err);
+		source_close(source);
+		if (rc == -1)
+			return -1;
+	}
+	return 0;
+}
+
+/* The version that the run has or, when it is dry, would have. */
+static int
+take_version(struct run *run, int64_t now_ms, struct error *err)
+{
+	struct store_versions versions;
+
+	if (!run->opts->dry_run)
+		return store_version_raise(run->store, now_ms,
+		    &run->result->version, err);
+	if (store_versions_get(run->store, &versions, err) == -1)
+		return -1;
+	run->result->version = versions.raised + 1;
+	return 0;
+}
+
+static int
+write_all(struct run *run, int64_t now_ms, struct error *err)
+{
+	int i;
+
+	for (i = 0; i < COLLECTION__MAX; i++) {
+		if (upsert_collection(run->stage, run->store, i,
+		    run->result->version, now_ms, err) == -1)
+			return -1;
+		log_info("%s: %" PRIu64 " added, %" PRIu64 " updated, %" PRIu64
+		    " unchanged, %" PRIu64 " deleted", collection_name(i),
+		    run->tallies[i].added, run->tallies[i].updated,
+		    run->tallies[i].unchanged, run->tallies[i].deleted);
+	}
+	return 0;
+}
+
+/* The history entry, and then the flip: all of the run at once. */
+static int
+publish(struct run *run, struct error *err)
+{
+	struct run_result *result = run->result;
+
+	result->duration_ms = clock_monotonic_ms() - run->started_ms;
+	if (history_write(run->stage, run->store, run->tallies,
+	    result->version, clock_now_ms(), result->duration_ms, err) == -1 ||
+	    stop_check(STATUS_STORE, err) == -1)
+		return -1;
+	log_progress("publishing version %" PRId64, result->version);
+	if (store_publish(run->store, err) == -1)
+		return -1;
+	log_progress_end();
+	log_info("version %" PRId64 " is published", result->version);
+	return 0;
+}
+
+/* From a complete plan to the end: what all runs have in common. */
+static int
+apply(struct run *run, struct error *err)
+{
+	int64_t now_ms = clock_now_ms();
+
+	if (run->opts->plan && plan_print(run->stage, run->opts->plan_file,
+	    err) == -1)
+		return -1;
+	if (guard_check(run->tallies, run->opts->max_delete, err) == -1 ||
+	    take_version(run, now_ms, err) == -1)
+		return -1;
+	if (run->opts->dry_run) {
+		run->result->duration_ms = clock_monotonic_ms() -
+		    run->started_ms;
+		return 0;
+	}
+	if (write_all(run, now_ms, err) == -1)
+		return -1;
+	return publish(run, err);
+}
+
+static void
+sum_up(struct run *run)
+{
+	struct run_result  *result = run->result;
+	const struct tally *tally;
+	int		    i;
+
+	for (i = 0; i < COLLECTION__MAX; i++) {
+		tally = &run->tallies[i];
+		result->added += tally->added;
+		result->updated += tally->updated;
+		result->unchanged += tally->unchanged;
+		result->deleted += tally->deleted;
+	}
+}
+
+static int
+end(struct run *run, int rc)
+{
+	log_progress_end();
+	if (rc == 0)
+		sum_up(run);
+	stage_close(run->stage);
+	store_close(run->store);
+	return rc;
+}
+
+int
+run_sync(const struct options *opts, struct run_result *result,
+    struct error *err)
+{
+	struct run run = {
+		.opts = opts,
+		.result = result,
+		.started_ms = clock_monotonic_ms(),
+	};
+	int rc = -1;
+
+	/* The store first: a run that may not run fetches nothing. */
+	if (open_store(&run, opts->dry_run ? STORE_DRY : STORE_WRITE, err) ==
+	    -1 || stage_open(&run.stage, err) == -1)
+		goto out;
+	/* All lists complete, or nothing happens. */
+	if (fetch(&run, err) == -1)
+		goto out;
+	/* What is to be done, raw and converted; still nothing is written. */
+	if (store_begin(run.store, err) == -1 ||
+	    plan_all_raw(&run, err) == -1 ||
+	    plan_outputs(&run, false, err) == -1)
+		goto out;
+	/* Guard, version, raw, outputs, history; then all is visible. */
+	rc = apply(&run, err);
+out:
+	return end(&run, rc);
+}
+
+int
+run_reconvert(const struct options *opts, struct run_result *result,
+    struct error *err)
+{
+	struct run run = {
+		.opts = opts,
+		.result = result,
+		.started_ms = clock_monotonic_ms(),
+	};
+	int rc = -1;
+
+	/* There is nothing to convert in a store that is not there. */
+	if (open_store(&run, opts->dry_run ? STORE_READ : STORE_UPDATE, err) ==
+	    -1 || stage_open(&run.stage, err) == -1)
+		goto out;
+	if (store_begin(run.store, err) == -1 ||
+	    plan_outputs(&run, true, err) == -1)
+		goto out;
+	rc = apply(&run, err);
+out:
+	return end(&run, rc);
+}

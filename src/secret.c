@@ -1,0 +1,184 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "secret.h"
+#include "xalloc.h"
+
+/* A file may end in CR LF behind the longest secret. */
+#define MAX_FILE_BYTES (MAX_SECRET_BYTES + 2)
+
+/*
+ * Invariants: text is guarded memory of MAX_FILE_BYTES + 2 bytes and ends in a
+ * NUL; it is never empty once a caller has it.
+ */
+struct secret {
+	char *text;
+};
+
+static int
+secret_new(const char *name, struct secret **out, struct error *err)
+{
+	struct secret *secret;
+
+	if (sodium_init() == -1)
+		return error_set(err, STATUS_USAGE,
+		    "%s: libsodium cannot start on this machine", name);
+	secret = xcalloc(1, sizeof(*secret));
+	/* One byte to notice a file that goes on, one for the NUL. */
+	secret->text = sodium_malloc(MAX_FILE_BYTES + 2);
+	if (secret->text == NULL) {
+		secret_free(secret);
+		return error_set(err, STATUS_USAGE,
+		    "%s: no guarded memory to keep the key in: %s", name,
+		    strerror(errno));
+	}
+	*out = secret;
+	return 0;
+}
+
+/* Judges the len bytes of text without ever showing them. */
+static int
+check_text(const char *name, const char *text, size_t len, struct error *err)
+{
+	size_t i;
+
+	if (len > MAX_SECRET_BYTES)
+		return error_set(err, STATUS_USAGE,
+		    "%s: want at most %d bytes; the key is longer", name,
+		    MAX_SECRET_BYTES);
+	for (i = 0; i < len; i++) {
+		if (text[i] < 0x20 || text[i] > 0x7e)
+			return error_set(err, STATUS_USAGE,
+			    "%s: want printable ASCII; byte %zu of the key is "
+			    "a control character or not ASCII", name, i + 1);
+	}
+	return 0;
+}
+
+int
+secret_from_variable(const char *name, struct secret **out, struct error *err)
+{
+	struct secret *secret = NULL;
+	char	      *value;
+	size_t	       len;
+	int	       rc = -1;
+
+	*out = NULL;
+	value = getenv(name);
+	if (value == NULL || value[0] == '\0')
+		return 0;
+	len = strlen(value);
+	if (check_text(name, value, len, err) == -1 ||
+	    secret_new(name, &secret, err) == -1)
+		goto out;
+	memcpy(secret->text, value, len + 1);
+	(void)sodium_mprotect_readonly(secret->text);
+	*out = secret;
+	rc = 0;
+out:
+	/* Gone from /proc/PID/environ, and from what a child would inherit. */
+	sodium_memzero(value, len);
+	return rc;
+}
+
+/* Reads at most size bytes of fd into data; the number read, or -1. */
+static ssize_t
+read_all(int fd, char *data, size_t size)
+{
+	size_t	len = 0;
+	ssize_t n;
+
+	while (len < size) {
+		n = read(fd, data + len, size - len);
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1)
+			return -1;
+		if (n == 0)
+			break;
+		len += (size_t)n;
+	}
+	return (ssize_t)len;
+}
+
+static size_t
+drop_newline(const char *text, size_t len)
+{
+	if (len == 0 || text[len - 1] != '\n')
+		return len;
+	len--;
+	if (len > 0 && text[len - 1] == '\r')
+		len--;
+	return len;
+}
+
+/* The bytes of the file into secret; name is how errors call it. */
+static int
+read_file(const char *name, const char *path, struct secret *secret,
+    struct error *err)
+{
+	ssize_t n = -1;
+	size_t	len;
+	int	fd;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (fd != -1)
+		n = read_all(fd, secret->text, MAX_FILE_BYTES + 1);
+	if (n == -1)
+		(void)error_set(err, STATUS_USAGE, "%s: want a readable file: "
+		    "%s", name, strerror(errno));
+	if (fd != -1)
+		(void)close(fd);
+	if (n == -1)
+		return -1;
+	len = drop_newline(secret->text, (size_t)n);
+	secret->text[len] = '\0';
+	if (len == 0)
+		return error_set(err, STATUS_USAGE,
+		    "%s: want a key in the file; it is empty", name);
+	return check_text(name, secret->text, len, err);
+}
+
+int
+secret_from_file(const char *variable, const char *path, struct secret **out,
+    struct error *err)
+{
+	struct secret *secret = NULL;
+	char	      *name;
+	int	       rc = -1;
+
+	*out = NULL;
+	name = xasprintf("%s: %s", variable, path);
+	if (secret_new(name, &secret, err) == -1 ||
+	    read_file(name, path, secret, err) == -1)
+		goto out;
+	(void)sodium_mprotect_readonly(secret->text);
+	*out = secret;
+	secret = NULL;
+	rc = 0;
+out:
+	secret_free(secret);
+	free(name);
+	return rc;
+}
+
+const char *
+secret_text(const struct secret *secret)
+{
+	return secret->text;
+}
+
+void
+secret_free(struct secret *secret)
+{
+	if (secret == NULL)
+		return;
+	/* Wipes as well. */
+	sodium_free(secret->text);
+	free(secret);
+}

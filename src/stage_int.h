@@ -1,0 +1,33 @@
+/* What the parts of the stage share. */
+#ifndef NOMPD_STAGE_INT_H
+#define NOMPD_STAGE_INT_H
+
+#include <sqlite3.h>
+
+#include "buf.h"
+#include "stage.h"
+
+struct stage {
+	sqlite3	     *db;
+	sqlite3_stmt *add[COLLECTION_RAW_MAX];
+	sqlite3_stmt *data[COLLECTION_RAW_MAX];
+	sqlite3_stmt *find[COLLECTION_RAW_MAX];
+	sqlite3_stmt *see;
+	sqlite3_stmt *plan[COLLECTION__MAX];
+};
+
+/*
+ * A cursor over a list reads one row ahead, to see where a key's rows end:
+ * ahead is true while statement stands on a row that was not given yet.
+ */
+struct stage_cursor {
+	sqlite3_stmt *statement;
+	bool	      is_ahead;
+	bool	      is_started;
+	struct buf    key;
+};
+
+/* Puts what failed before err: the stage, and where to look. */
+int stage_fail(struct error *err);
+
+#endif

@@ -1,0 +1,277 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "store_int.h"
+#include "xalloc.h"
+
+static const struct store_ops *const kinds[] = {
+	&store_sqlite_ops,
+};
+
+int
+store_open(const char *uri, enum store_mode mode, struct store **out,
+    struct error *err)
+{
+	const struct store_ops *kind;
+	size_t			i;
+
+	*out = NULL;
+	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		kind = kinds[i];
+		if (strncmp(uri, kind->scheme, strlen(kind->scheme)) != 0)
+			continue;
+		if (kind->open(uri, mode, out, err) == -1)
+			return -1;
+		(*out)->ops = kind;
+		store_trace_init(&(*out)->trace);
+		return 0;
+	}
+	return error_set(err, STATUS_USAGE, "--store: no kind of store knows"
+	    " this URI (write sqlite:PATH)");
+}
+
+void
+store_close(struct store *store)
+{
+	if (store != NULL)
+		store->ops->close(store);
+}
+
+const char *
+store_name(const struct store *store)
+{
+	return store->name;
+}
+
+/* The store's name goes before each of its errors, here and only here. */
+static int
+named(const struct store *store, int rc, struct error *err)
+{
+	return rc == -1 ? error_prefix(err, "store %s", store->name) : rc;
+}
+
+int
+store_lease_try(struct store *store, char holder[MAX_HOLDER_TEXT],
+    struct error *err)
+{
+	store_trace_step(store, "lease", "");
+	return named(store, store->ops->lease_try(store, holder, err), err);
+}
+
+int
+store_begin(struct store *store, struct error *err)
+{
+	store_trace_step(store, "begin", "");
+	return named(store, store->ops->begin(store, err), err);
+}
+
+int
+store_versions_get(struct store *store, struct store_versions *out,
+    struct error *err)
+{
+	return named(store, store->ops->versions_get(store, out, err), err);
+}
+
+int
+store_version_raise(struct store *store, int64_t now_ms, int64_t *version,
+    struct error *err)
+{
+	store_trace_step(store, "version", "");
+	return named(store, store->ops->version_raise(store, now_ms, version,
+	    err), err);
+}
+
+/* A cursor that was opened gets what all cursors have. */
+static int
+opened(struct store *store, int rc, struct store_cursor **out,
+    struct error *err)
+{
+	if (rc == 0)
+		(*out)->store = store;
+	return named(store, rc, err);
+}
+
+/* Keys must ascend: a wrong order is a failure, not a wrong answer. */
+static int
+check_ascending(struct store_cursor *cursor, const char *key, size_t len,
+    struct error *err)
+{
+	size_t common;
+	int    order;
+
+	common = len < cursor->last_len ? len : cursor->last_len;
+	order = common > 0 ? memcmp(cursor->last_key, key, common) : 0;
+	if (cursor->last_key != NULL &&
+	    (order > 0 || (order == 0 && cursor->last_len >= len)))
+		return error_set(err, STATUS_STORE, "keys are not in ascending"
+		    " order at \"%.*s\"; the store is damaged", (int)len, key);
+	if (cursor->last_cap < len + 1) {
+		cursor->last_cap = 2 * (len + 1);
+		cursor->last_key = xrealloc(cursor->last_key,
+		    cursor->last_cap);
+	}
+	memcpy(cursor->last_key, key, len);
+	cursor->last_len = len;
+	return 1;
+}
+
+int
+store_state_open(struct store *store, const char *collection,
+    struct store_cursor **out, struct error *err)
+{
+	return opened(store, store->ops->state_open(store, collection, out,
+	    err), out, err);
+}
+
+int
+store_state_next(struct store_cursor *cursor, struct store_state *state,
+    struct error *err)
+{
+	int rc;
+
+	rc = cursor->store->ops->state_next(cursor, state, err);
+	if (rc == 1)
+		rc = check_ascending(cursor, state->key, state->len, err);
+	return named(cursor->store, rc, err);
+}
+
+int
+store_live_open(struct store *store, const char *collection,
+    struct store_cursor **out, struct error *err)
+{
+	return opened(store, store->ops->live_open(store, collection, out,
+	    err), out, err);
+}
+
+int
+store_record_open(struct store *store, const char *collection,
+    const char *key, size_t len, struct store_cursor **out, struct error *err)
+{
+	return opened(store, store->ops->record_open(store, collection, key,
+	    len, out, err), out, err);
+}
+
+int
+store_record_next(struct store_cursor *cursor, struct store_record *record,
+    struct error *err)
+{
+	int rc;
+
+	rc = cursor->store->ops->record_next(cursor, record, err);
+	if (rc == 1)
+		rc = check_ascending(cursor, record->key, record->len, err);
+	return named(cursor->store, rc, err);
+}
+
+int
+store_writer_open(struct store *store, const char *collection,
+    int64_t version, int64_t now_ms, struct store_writer **out,
+    struct error *err)
+{
+	int rc;
+
+	store_trace_step(store, "writer", collection);
+	rc = store->ops->writer_open(store, collection, version, now_ms, out,
+	    err);
+	if (rc == 0)
+		(*out)->store = store;
+	return named(store, rc, err);
+}
+
+int
+store_writer_put(struct store_writer *writer, const struct store_put *put,
+    struct error *err)
+{
+	store_trace_step(writer->store, "put", put->key);
+	return named(writer->store, writer->store->ops->writer_put(writer, put,
+	    err), err);
+}
+
+int
+store_writer_delete(struct store_writer *writer, const char *key, size_t len,
+    struct error *err)
+{
+	store_trace_step(writer->store, "delete", key);
+	return named(writer->store, writer->store->ops->writer_delete(writer,
+	    key, len, err), err);
+}
+
+int
+store_writer_close(struct store_writer *writer, struct error *err)
+{
+	struct store *store = writer->store;
+
+	store_trace_step(store, "writer end", "");
+	return named(store, store->ops->writer_close(writer, err), err);
+}
+
+int
+store_history_put(struct store *store, const struct store_history *entry,
+    struct error *err)
+{
+	store_trace_step(store, "history", "");
+	return named(store, store->ops->history_put(store, entry, err), err);
+}
+
+int
+store_history_keys_put(struct store *store,
+    const struct store_history_keys *keys, struct error *err)
+{
+	store_trace_step(store, "history keys", keys->collection);
+	return named(store, store->ops->history_keys_put(store, keys, err),
+	    err);
+}
+
+int
+store_history_open(struct store *store, int64_t limit,
+    struct store_cursor **out, struct error *err)
+{
+	return opened(store, store->ops->history_open(store, limit, out, err),
+	    out, err);
+}
+
+int
+store_history_next(struct store_cursor *cursor, struct store_history *entry,
+    struct error *err)
+{
+	return named(cursor->store, cursor->store->ops->history_next(cursor,
+	    entry, err), err);
+}
+
+int
+store_history_keys_open(struct store *store, int64_t version,
+    const char *collection, const char *act, struct store_cursor **out,
+    struct error *err)
+{
+	return opened(store, store->ops->history_keys_open(store, version,
+	    collection, act, out, err), out, err);
+}
+
+int
+store_history_keys_next(struct store_cursor *cursor,
+    struct store_history_keys *keys, struct error *err)
+{
+	return named(cursor->store, cursor->store->ops->history_keys_next(
+	    cursor, keys, err), err);
+}
+
+void
+store_cursor_close(struct store_cursor *cursor)
+{
+	if (cursor == NULL)
+		return;
+	free(cursor->last_key);
+	cursor->store->ops->cursor_close(cursor);
+}
+
+int
+store_publish(struct store *store, struct error *err)
+{
+	int rc;
+
+	store_trace_step(store, "publish", "");
+	rc = store->ops->publish(store, err);
+	if (rc == 0)
+		store_trace_step(store, "published", "");
+	return named(store, rc, err);
+}

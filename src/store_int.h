@@ -1,0 +1,90 @@
+/* What the kinds of store implement; the promises are in store.h. */
+#ifndef NOMPD_STORE_INT_H
+#define NOMPD_STORE_INT_H
+
+#include "store.h"
+
+/* A kind of store: a row of functions, each as its namesake in store.h. */
+struct store_ops {
+	const char *scheme; /* "sqlite:" */
+	int (*open)(const char *uri, enum store_mode mode, struct store **out,
+	    struct error *err);
+	void (*close)(struct store *store);
+	int (*lease_try)(struct store *store, char holder[MAX_HOLDER_TEXT],
+	    struct error *err);
+	int (*begin)(struct store *store, struct error *err);
+	int (*versions_get)(struct store *store, struct store_versions *out,
+	    struct error *err);
+	int (*version_raise)(struct store *store, int64_t now_ms,
+	    int64_t *version, struct error *err);
+	int (*state_open)(struct store *store, const char *collection,
+	    struct store_cursor **out, struct error *err);
+	int (*state_next)(struct store_cursor *cursor,
+	    struct store_state *state, struct error *err);
+	int (*live_open)(struct store *store, const char *collection,
+	    struct store_cursor **out, struct error *err);
+	int (*record_open)(struct store *store, const char *collection,
+	    const char *key, size_t len, struct store_cursor **out,
+	    struct error *err);
+	int (*record_next)(struct store_cursor *cursor,
+	    struct store_record *record, struct error *err);
+	int (*writer_open)(struct store *store, const char *collection,
+	    int64_t version, int64_t now_ms, struct store_writer **out,
+	    struct error *err);
+	int (*writer_put)(struct store_writer *writer,
+	    const struct store_put *put, struct error *err);
+	int (*writer_delete)(struct store_writer *writer, const char *key,
+	    size_t len, struct error *err);
+	int (*writer_close)(struct store_writer *writer, struct error *err);
+	int (*history_put)(struct store *store,
+	    const struct store_history *entry, struct error *err);
+	int (*history_keys_put)(struct store *store,
+	    const struct store_history_keys *keys, struct error *err);
+	int (*history_open)(struct store *store, int64_t limit,
+	    struct store_cursor **out, struct error *err);
+	int (*history_next)(struct store_cursor *cursor,
+	    struct store_history *entry, struct error *err);
+	int (*history_keys_open)(struct store *store, int64_t version,
+	    const char *collection, const char *act,
+	    struct store_cursor **out, struct error *err);
+	int (*history_keys_next)(struct store_cursor *cursor,
+	    struct store_history_keys *keys, struct error *err);
+	void (*cursor_close)(struct store_cursor *cursor);
+	int (*publish)(struct store *store, struct error *err);
+};
+
+extern const struct store_ops store_sqlite_ops;
+
+/*
+ * Each kind's own structs begin with these.  The front fills ops, trace and
+ * the last key; the kinds fill name (heap; freed by their close).
+ */
+struct store_trace {
+	bool	 is_logging; /* NOMPD_STORE_TRACE */
+	uint64_t kill_at;    /* NOMPD_STORE_KILL_AT; 0 = never */
+	uint64_t steps;
+};
+struct store {
+	const struct store_ops *ops;
+	char		       *name;
+	struct store_trace	trace;
+};
+struct store_cursor {
+	struct store *store;
+	char	     *last_key; /* to see that keys ascend */
+	size_t	      last_len;
+	size_t	      last_cap;
+};
+struct store_writer {
+	struct store *store;
+};
+
+/* Reads the test switches from the environment. */
+void store_trace_init(struct store_trace *trace);
+/*
+ * A step of the store is about to happen: logs it, or kills the process here
+ * when that was asked for.
+ */
+void store_trace_step(struct store *store, const char *what, const char *on);
+
+#endif

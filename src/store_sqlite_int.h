@@ -1,0 +1,41 @@
+/* What the two halves of the embedded store share. */
+#ifndef NOMPD_STORE_SQLITE_INT_H
+#define NOMPD_STORE_SQLITE_INT_H
+
+#include <sqlite3.h>
+
+#include "store_int.h"
+
+/* path is the file, links resolved; lease_fd is -1 before the first try. */
+struct store_sqlite {
+	struct store base;
+	sqlite3	    *db;
+	char	    *path;
+	int	     lease_fd;
+};
+
+int store_sqlite_versions_get(struct store *base, struct store_versions *out,
+    struct error *err);
+int store_sqlite_state_open(struct store *base, const char *collection,
+    struct store_cursor **out, struct error *err);
+int store_sqlite_state_next(struct store_cursor *base,
+    struct store_state *state, struct error *err);
+int store_sqlite_live_open(struct store *base, const char *collection,
+    struct store_cursor **out, struct error *err);
+int store_sqlite_record_open(struct store *base, const char *collection,
+    const char *key, size_t len, struct store_cursor **out,
+    struct error *err);
+int store_sqlite_record_next(struct store_cursor *base,
+    struct store_record *record, struct error *err);
+int store_sqlite_history_open(struct store *base, int64_t limit,
+    struct store_cursor **out, struct error *err);
+int store_sqlite_history_next(struct store_cursor *base,
+    struct store_history *entry, struct error *err);
+int store_sqlite_history_keys_open(struct store *base, int64_t version,
+    const char *collection, const char *act, struct store_cursor **out,
+    struct error *err);
+int store_sqlite_history_keys_next(struct store_cursor *base,
+    struct store_history_keys *keys, struct error *err);
+void store_sqlite_cursor_close(struct store_cursor *base);
+
+#endif

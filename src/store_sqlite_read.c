@@ -1,0 +1,230 @@
+/* The embedded store: what it answers. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "sqlite_db.h"
+#include "store_sqlite_int.h"
+#include "xalloc.h"
+
+struct sqlite_cursor {
+	struct store_cursor base;
+	sqlite3_stmt	   *statement;
+};
+
+int
+store_sqlite_versions_get(struct store *base, struct store_versions *out,
+    struct error *err)
+{
+	struct store_sqlite *store = (struct store_sqlite *)base;
+
+	if (sqlite_db_number(store->db, &out->finished, err,
+	    "SELECT max(Version) FROM SyncHistory") == -1)
+		return -1;
+	return sqlite_db_number(store->db, &out->raised, err,
+	    "SELECT max(CurrentVersion) FROM SyncMetadata");
+}
+
+/* A cursor around a statement that was (or was not) prepared. */
+static int
+cursor_new(sqlite3_stmt *statement, int rc, struct store_cursor **out)
+{
+	struct sqlite_cursor *cursor;
+
+	*out = NULL;
+	if (rc == -1)
+		return -1;
+	cursor = xcalloc(1, sizeof(*cursor));
+	cursor->statement = statement;
+	*out = &cursor->base;
+	return 0;
+}
+
+void
+store_sqlite_cursor_close(struct store_cursor *base)
+{
+	struct sqlite_cursor *cursor = (struct sqlite_cursor *)base;
+
+	sqlite3_finalize(cursor->statement);
+	free(cursor);
+}
+
+/* The text in a column; a damaged file may have NULL there. */
+static const char *
+text_at(sqlite3_stmt *statement, int column, size_t *len)
+{
+	const char *text;
+
+	text = (const char *)sqlite3_column_text(statement, column);
+	*len = (size_t)sqlite3_column_bytes(statement, column);
+	return text != NULL ? text : "";
+}
+
+static const uint8_t *
+blob_at(sqlite3_stmt *statement, int column, size_t *len)
+{
+	const uint8_t *data;
+
+	data = sqlite3_column_blob(statement, column);
+	*len = (size_t)sqlite3_column_bytes(statement, column);
+	return data;
+}
+
+int
+store_sqlite_state_open(struct store *base, const char *collection,
+    struct store_cursor **out, struct error *err)
+{
+	struct store_sqlite *store = (struct store_sqlite *)base;
+	sqlite3_stmt	    *statement;
+	int		     rc;
+
+	rc = sqlite_db_prepare(store->db, &statement, err,
+	    "SELECT BusinessKey, IsDeleted, ContentHash FROM \"%s\""
+	    " INDEXED BY \"%s_State\" ORDER BY BusinessKey", collection,
+	    collection);
+	return cursor_new(statement, rc, out);
+}
+
+int
+store_sqlite_state_next(struct store_cursor *base, struct store_state *state,
+    struct error *err)
+{
+	sqlite3_stmt *statement = ((struct sqlite_cursor *)base)->statement;
+	const char   *hash;
+	size_t	      len;
+	int	      rc;
+
+	rc = sqlite_db_step(statement, err);
+	if (rc != 1)
+		return rc;
+	state->key = text_at(statement, 0, &state->len);
+	state->is_deleted = sqlite3_column_int(statement, 1) != 0;
+	hash = text_at(statement, 2, &len);
+	/* A hash that is none equals none: the record is written anew. */
+	if (hash_parse(hash, len, state->hash) == -1)
+		memset(state->hash, 0, sizeof(state->hash));
+	return 1;
+}
+
+#define RECORD_COLUMNS \
+	"BusinessKey, Data, Version, UpdatedAt, IsDeleted, ContentHash"
+
+int
+store_sqlite_live_open(struct store *base, const char *collection,
+    struct store_cursor **out, struct error *err)
+{
+	struct store_sqlite *store = (struct store_sqlite *)base;
+	sqlite3_stmt	    *statement;
+	int		     rc;
+
+	rc = sqlite_db_prepare(store->db, &statement, err,
+	    "SELECT " RECORD_COLUMNS " FROM \"%s\" WHERE IsDeleted = 0"
+	    " ORDER BY BusinessKey", collection);
+	return cursor_new(statement, rc, out);
+}
+
+int
+store_sqlite_record_open(struct store *base, const char *collection,
+    const char *key, size_t len, struct store_cursor **out, struct error *err)
+{
+	struct store_sqlite *store = (struct store_sqlite *)base;
+	sqlite3_stmt	    *statement;
+	int		     rc;
+
+	rc = sqlite_db_prepare(store->db, &statement, err,
+	    "SELECT " RECORD_COLUMNS " FROM \"%s\" WHERE BusinessKey = ?1",
+	    collection);
+	if (rc == 0 && sqlite3_bind_text64(statement, 1, key, len,
+	    SQLITE_TRANSIENT, SQLITE_UTF8) != SQLITE_OK)
+		xalloc_end();
+	return cursor_new(statement, rc, out);
+}
+
+int
+store_sqlite_record_next(struct store_cursor *base,
+    struct store_record *record, struct error *err)
+{
+	sqlite3_stmt *statement = ((struct sqlite_cursor *)base)->statement;
+	const char   *hash;
+	size_t	      len;
+	int	      rc;
+
+	rc = sqlite_db_step(statement, err);
+	if (rc != 1)
+		return rc;
+	record->key = text_at(statement, 0, &record->len);
+	record->data = blob_at(statement, 1, &record->data_len);
+	record->version = sqlite3_column_int64(statement, 2);
+	record->updated_at_ms = sqlite3_column_int64(statement, 3);
+	record->is_deleted = sqlite3_column_int(statement, 4) != 0;
+	hash = text_at(statement, 5, &len);
+	if (len > sizeof(record->hash) - 1)
+		len = sizeof(record->hash) - 1;
+	memcpy(record->hash, hash, len);
+	record->hash[len] = '\0';
+	return 1;
+}
+
+int
+store_sqlite_history_open(struct store *base, int64_t limit,
+    struct store_cursor **out, struct error *err)
+{
+	struct store_sqlite *store = (struct store_sqlite *)base;
+	sqlite3_stmt	    *statement;
+	int		     rc;
+
+	rc = sqlite_db_prepare(store->db, &statement, err,
+	    "SELECT Version, SyncedAt, DurationMs, Tallies FROM SyncHistory"
+	    " ORDER BY Version DESC LIMIT %lld", (long long)limit);
+	return cursor_new(statement, rc, out);
+}
+
+int
+store_sqlite_history_next(struct store_cursor *base,
+    struct store_history *entry, struct error *err)
+{
+	sqlite3_stmt *statement = ((struct sqlite_cursor *)base)->statement;
+	int	      rc;
+
+	rc = sqlite_db_step(statement, err);
+	if (rc != 1)
+		return rc;
+	entry->version = sqlite3_column_int64(statement, 0);
+	entry->synced_at_ms = sqlite3_column_int64(statement, 1);
+	entry->duration_ms = sqlite3_column_int64(statement, 2);
+	entry->tallies = blob_at(statement, 3, &entry->tallies_len);
+	return 1;
+}
+
+int
+store_sqlite_history_keys_open(struct store *base, int64_t version,
+    const char *collection, const char *act, struct store_cursor **out,
+    struct error *err)
+{
+	struct store_sqlite *store = (struct store_sqlite *)base;
+	sqlite3_stmt	    *statement;
+	int		     rc;
+
+	rc = sqlite_db_prepare(store->db, &statement, err,
+	    "SELECT Version, Part, Keys FROM SyncHistoryKeys WHERE"
+	    " Version = %lld AND Collection = '%s' AND Act = '%s'"
+	    " ORDER BY Part", (long long)version, collection, act);
+	return cursor_new(statement, rc, out);
+}
+
+int
+store_sqlite_history_keys_next(struct store_cursor *base,
+    struct store_history_keys *keys, struct error *err)
+{
+	sqlite3_stmt *statement = ((struct sqlite_cursor *)base)->statement;
+	int	      rc;
+
+	rc = sqlite_db_step(statement, err);
+	if (rc != 1)
+		return rc;
+	*keys = (struct store_history_keys){
+		.version = sqlite3_column_int64(statement, 0),
+		.part = sqlite3_column_int64(statement, 1),
+	};
+	keys->keys = blob_at(statement, 2, &keys->keys_len);
+	return 1;
+}

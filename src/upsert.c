@@ -1,0 +1,65 @@
+#include <inttypes.h>
+
+#include "log.h"
+#include "stop.h"
+#include "upsert.h"
+
+static int
+write_one(struct store_writer *writer, const struct planned *planned,
+    struct error *err)
+{
+	struct store_put put;
+
+	if (planned->act == ACT_DELETE)
+		return store_writer_delete(writer, planned->key, planned->len,
+		    err);
+	put = (struct store_put){
+		.key = planned->key,
+		.len = planned->len,
+		.data = planned->data,
+		.data_len = planned->data_len,
+		.hash = planned->hash,
+	};
+	return store_writer_put(writer, &put, err);
+}
+
+static int
+write_all(struct store_writer *writer, struct stage_cursor *cursor,
+    const char *name, struct error *err)
+{
+	struct planned planned;
+	uint64_t       count = 0;
+	int	       rc;
+
+	while ((rc = stage_plan_next(cursor, &planned, err)) == 1) {
+		if (stop_check(STATUS_STORE, err) == -1 ||
+		    write_one(writer, &planned, err) == -1)
+			return -1;
+		log_progress("writing: %s %" PRIu64, name, ++count);
+	}
+	return rc;
+}
+
+int
+upsert_collection(struct stage *stage, struct store *store,
+    enum collection collection, int64_t version, int64_t now_ms,
+    struct error *err)
+{
+	const char	    *name = collection_name(collection);
+	struct store_writer *writer;
+	struct stage_cursor *cursor;
+	struct error	     ignored;
+	int		     rc;
+
+	if (stage_plan_open(stage, collection, ACT__MAX, &cursor, err) == -1)
+		return -1;
+	rc = store_writer_open(store, name, version, now_ms, &writer, err);
+	if (rc == 0) {
+		rc = write_all(writer, cursor, name, err);
+		/* The first error is the one that counts. */
+		if (store_writer_close(writer, rc == 0 ? err : &ignored) == -1)
+			rc = -1;
+	}
+	stage_cursor_close(cursor);
+	return rc;
+}

@@ -1,0 +1,167 @@
+#include <curl/curl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "url.h"
+#include "xalloc.h"
+
+static CURLU *
+handle_new(void)
+{
+	CURLU *handle;
+
+	handle = curl_url();
+	if (handle == NULL)
+		xalloc_end();
+	return handle;
+}
+
+/* A part of the URL as libcurl's text (curl_free), or NULL. */
+static char *
+part_get(CURLU *handle, CURLUPart part, unsigned flags)
+{
+	char *text;
+
+	return curl_url_get(handle, part, &text, flags) == CURLUE_OK ? text :
+	    NULL;
+}
+
+static bool
+is_same_part(CURLU *one, CURLU *other, CURLUPart part)
+{
+	char *a, *b;
+	bool  is_same;
+
+	a = part_get(one, part, CURLU_DEFAULT_PORT);
+	b = part_get(other, part, CURLU_DEFAULT_PORT);
+	is_same = a != NULL && b != NULL && strcasecmp(a, b) == 0;
+	curl_free(a);
+	curl_free(b);
+	return is_same;
+}
+
+static bool
+has_part(CURLU *handle, CURLUPart part)
+{
+	char *text;
+	bool  has;
+
+	text = part_get(handle, part, 0);
+	has = text != NULL;
+	curl_free(text);
+	return has;
+}
+
+char *
+url_below(const char *base, const char *path)
+{
+	size_t len = strlen(base);
+
+	while (len > 0 && base[len - 1] == '/')
+		len--;
+	return xasprintf("%.*s/%s", (int)len, base, path);
+}
+
+int
+url_resolve(const char *base, const char *reference, char **out,
+    struct error *err)
+{
+	CURLU	 *handle;
+	CURLUcode code;
+	char	 *text = NULL;
+	int	  rc = -1;
+
+	*out = NULL;
+	handle = handle_new();
+	if (strlen(reference) > MAX_URL_BYTES) {
+		error_set(err, STATUS_PROTOCOL, "a link over the limit of %d"
+		    " bytes", MAX_URL_BYTES);
+		goto out;
+	}
+	code = curl_url_set(handle, CURLUPART_URL, base, 0);
+	if (code == CURLUE_OK)
+		code = curl_url_set(handle, CURLUPART_URL, reference,
+		    CURLU_URLENCODE);
+	if (code == CURLUE_OK)
+		code = curl_url_set(handle, CURLUPART_FRAGMENT, NULL, 0);
+	if (code != CURLUE_OK) {
+		error_set(err, STATUS_PROTOCOL, "a link that is no http(s)"
+		    " URL (%s): %.256s", curl_url_strerror(code), reference);
+		goto out;
+	}
+	if (has_part(handle, CURLUPART_USER) ||
+	    has_part(handle, CURLUPART_PASSWORD)) {
+		error_set(err, STATUS_PROTOCOL, "a link with a user name or"
+		    " password in it");
+		goto out;
+	}
+	text = part_get(handle, CURLUPART_URL, 0);
+	if (text == NULL)
+		xalloc_end();
+	*out = xstrdup(text);
+	rc = 0;
+out:
+	curl_free(text);
+	curl_url_cleanup(handle);
+	return rc;
+}
+
+bool
+url_is_same_origin(const char *one, const char *other)
+{
+	CURLU *a, *b;
+	bool   is_same;
+
+	a = handle_new();
+	b = handle_new();
+	is_same = curl_url_set(a, CURLUPART_URL, one, 0) == CURLUE_OK &&
+	    curl_url_set(b, CURLUPART_URL, other, 0) == CURLUE_OK &&
+	    is_same_part(a, b, CURLUPART_SCHEME) &&
+	    is_same_part(a, b, CURLUPART_HOST) &&
+	    is_same_part(a, b, CURLUPART_PORT);
+	curl_url_cleanup(a);
+	curl_url_cleanup(b);
+	return is_same;
+}
+
+bool
+url_has_scheme(const char *reference)
+{
+	size_t len = strcspn(reference, ":/?#");
+
+	return reference[len] == ':' || strncmp(reference, "//", 2) == 0;
+}
+
+bool
+url_is_file(const char *url)
+{
+	return strncasecmp(url, "file:", strlen("file:")) == 0;
+}
+
+int
+url_file_path(const char *url, char **path, struct error *err)
+{
+	CURLU *handle;
+	char  *text = NULL, *decoded = NULL;
+	int    len, rc = -1;
+
+	*path = NULL;
+	handle = handle_new();
+	if (curl_url_set(handle, CURLUPART_URL, url, 0) == CURLUE_OK)
+		text = part_get(handle, CURLUPART_PATH, 0);
+	if (text != NULL)
+		decoded = curl_easy_unescape(NULL, text, 0, &len);
+	if (decoded == NULL || strlen(decoded) != (size_t)len) {
+		error_set(err, STATUS_USAGE, "no usable file URL (write"
+		    " file:///absolute/folder): %.256s", url);
+		goto out;
+	}
+	*path = xstrdup(decoded);
+	rc = 0;
+out:
+	curl_free(decoded);
+	curl_free(text);
+	curl_url_cleanup(handle);
+	return rc;
+}
