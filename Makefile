@@ -16,7 +16,7 @@ PKG_CONFIG ?= pkg-config
 # libbson is called bson2 from its version 2 on.
 BSON	:= $(shell $(PKG_CONFIG) --exists bson2 2>/dev/null && echo bson2 || \
 		echo libbson-1.0)
-PACKAGES = libcurl $(BSON) libsodium jansson yajl sqlite3 zlib
+PACKAGES = libcurl $(BSON) libcrypto libsodium jansson yajl sqlite3 zlib
 
 # $(call cc_has,FLAG): the flag when the compiler knows it, else nothing.
 cc_has	= $(shell $(CC) -Werror $(1) -x c -c /dev/null -o /dev/null \
@@ -54,14 +54,18 @@ PROGRAM	= $(BUILD)/nompd-sync
 .PHONY: all
 all: $(PROGRAM)
 
+# Each command is named, not shown; V=1 shows them.
+V	?=
+say	= $(if $(V),,@echo '  $(1)'; )
+
 $(PROGRAM): $(BUILD)/nompd-sync.o $(OBJECTS)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+	$(call say,LD $@)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
 $(BUILD)/%.o: src/%.c Makefile | $(BUILD)
-	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC $@)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/test_%: tests/unit/test_%.c $(OBJECTS)
-	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -Wno-pedantic -MMD -MP -o $@ $< \
+	$(call say,LD $@)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -Wno-pedantic -MMD -MP -o $@ $< \
 	    $(OBJECTS) $(ALL_LDFLAGS) $(LIBS) $(CHECK_LIBS)
 
 $(BUILD):
@@ -142,7 +146,9 @@ comma	:= ,
 empty	:=
 TIDY	= $(subst $(empty) ,$(comma),$(strip -* clang-analyzer-* \
 	-clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling \
+	-clang-analyzer-valist.Uninitialized \
 	bugprone-* -bugprone-easily-swappable-parameters \
+	-bugprone-implicit-widening-of-multiplication-result \
 	-bugprone-narrowing-conversions -bugprone-reserved-identifier \
 	-bugprone-assignment-in-if-condition cert-err34-c cert-flp30-c))
 
@@ -153,7 +159,8 @@ bench: deps-build
 	    --floor $(BUILD)/bench-floor $(BENCH_FLAGS)
 
 $(BUILD)/bench-floor: bench/floor.c Makefile | $(BUILD)
-	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -o $@ $< $(ALL_LDFLAGS) $(LIBS)
+	$(call say,LD $@)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -o $@ $< \
+	    $(ALL_LDFLAGS) $(LIBS)
 
 .PHONY: install
 install: all

@@ -20,8 +20,7 @@
 
 /*
  * Called for each resource; it has the expected type and is borrowed until the
- * call returns.  key is its business key, text NULL when it has none.  -1 ends
- * the page.
+ * call returns.  -1 ends the page.
  */
 typedef int (*bundle_resource_fn)(void *ctx, const bson_t *resource,
     struct error *err);

@@ -29,15 +29,27 @@ struct error {
 	char	    text[MAX_ERROR_TEXT];
 };
 
+static inline int
+error_result(void)
+{
+	return -1;
+}
+
 /*
- * Fills err.  Always returns -1, so that a caller can write
- * `return error_set(err, ...)`.
+ * error_set(err, status, fmt, ...) fills err and is -1, so that a caller can
+ * write `return error_set(err, ...)`.  A macro, for the compiler to see the -1.
  */
-int error_set(struct error *err, enum status status, const char *fmt, ...)
+#define error_set(err, ...) (error_fill((err), __VA_ARGS__), error_result())
+void error_fill(struct error *err, enum status status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Puts "<text>: " before the sentence; status is kept.  Always returns -1. */
-int error_prefix(struct error *err, const char *fmt, ...)
+/*
+ * error_prefix(err, fmt, ...) puts "<text>: " before the sentence; status is
+ * kept.  It is -1 as well.
+ */
+#define error_prefix(err, ...) \
+	(error_put_before((err), __VA_ARGS__), error_result())
+void error_put_before(struct error *err, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
 #endif

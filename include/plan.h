@@ -1,5 +1,5 @@
 /*
- * The decisions of a run: for each collection a merge-join of what is to be
+ * The decisions of a run: for each collection a merge-join of its staged list
  * (in key order) and what the store holds (in key order), with two records in
  * memory.  Nothing is written but the plan, in the stage.  (nompd-sync(1))
  */
@@ -8,21 +8,12 @@
 
 #include "collection.h"
 #include "error.h"
-#include "source.h"
 #include "stage.h"
 #include "store.h"
 #include "tally.h"
 
-/* Plans a raw collection from its staged list. */
-int plan_raw(struct stage *stage, struct store *store,
+/* Plans a collection, raw or output, from its staged list, and counts. */
+int plan_collection(struct stage *stage, struct store *store,
     enum collection collection, struct tally *tally, struct error *err);
-
-/*
- * Plans an output collection by converting all of source's records.  One that
- * cannot be converted is a failure, never a deletion.
- */
-int plan_output(struct stage *stage, struct store *store,
-    enum collection collection, struct source *source, struct tally *tally,
-    struct error *err);
 
 #endif

@@ -1,8 +1,9 @@
 /*
  * The stage: a private temporary database (gone with the process) that holds
- * what a run fetched until all of it is there, and then the plan: what is to
- * be done to each collection.  Nothing else of a run grows with the data.
- * Where it lies: SQLITE_TMPDIR, TMPDIR, /var/tmp, /tmp.
+ * what a run fetched and what was converted from it until all of it is there,
+ * and then the plan: what is to be done to each collection.  Nothing else of a
+ * run grows with the data.  Where it lies: SQLITE_TMPDIR, TMPDIR, /var/tmp,
+ * /tmp.
  */
 #ifndef NOMPD_STAGE_H
 #define NOMPD_STAGE_H
@@ -20,21 +21,22 @@ struct stage;
 int stage_open(struct stage **out, struct error *err);
 void stage_close(struct stage *stage);
 
-/* Adds a fetched resource (BSON) to a raw collection's list. */
+/* Adds a fetched resource or an output (BSON) to a collection's list. */
 int stage_add(struct stage *stage, enum collection collection,
     const char *key, size_t len, const uint8_t hash[HASH_BYTES],
     const uint8_t *data, size_t data_len, struct error *err);
-/* Drops all but the first count resources that were added to the list. */
+/* Drops all but the first count documents that were added to the list. */
 int stage_rewind(struct stage *stage, enum collection collection,
     int64_t count, struct error *err);
 /* True when url was not seen before in that list, and remembers it. */
 int stage_see_url(struct stage *stage, enum collection collection,
     const char *url, bool *is_new, struct error *err);
-/* All lists are complete: makes them readable by key. */
-int stage_finish(struct stage *stage, struct error *err);
+/* The list is complete: makes it readable by key. */
+int stage_finish(struct stage *stage, enum collection collection,
+    struct error *err);
 
 /*
- * A list in ascending byte order of its keys; of resources with the same key
+ * A list in ascending byte order of its keys; of documents with the same key
  * only the last one that was added.
  */
 struct staged {
@@ -52,29 +54,31 @@ int stage_cursor_next(struct stage_cursor *cursor, struct staged *staged,
     struct error *err);
 void stage_cursor_close(struct stage_cursor *cursor);
 
-/* The resource of a row; borrowed until the next call for that collection. */
+/* The document of a row; borrowed until the next call for that collection. */
 int stage_data(struct stage *stage, enum collection collection, int64_t row,
     const uint8_t **data, size_t *len, struct error *err);
-/* The last resource with that key: 1 = found (borrowed as above), 0 = none. */
+/* The last document with that key: 1 = found (borrowed as above), 0 = none. */
 int stage_find(struct stage *stage, enum collection collection,
     const char *key, size_t key_len, const uint8_t **data, size_t *len,
     struct error *err);
 
 enum act { ACT_ADD, ACT_UPDATE, ACT_DELETE, ACT__MAX };
 
-/* One planned change.  A raw record names its row, an output has its data. */
+/* One planned change.  To add it, name the row; a cursor gives the data. */
 struct planned {
 	enum act       act;
 	const char    *key;
 	size_t	       len;
 	uint8_t	       hash[HASH_BYTES];
-	int64_t	       row;  /* 0: none */
-	const uint8_t *data; /* NULL for a deletion */
+	int64_t	       row;  /* in its list; 0 for a deletion */
+	const uint8_t *data; /* NULL for a deletion, and when keys are asked
+			      * for */
 	size_t	       data_len;
 };
 int stage_plan_add(struct stage *stage, enum collection collection,
     const struct planned *planned, struct error *err);
-/* The plan of a collection in the order it was made: all acts, or one. */
+/* The plan of a collection in the order it was made: all acts with their
+ * data or, of the keys only, one act. */
 int stage_plan_open(struct stage *stage, enum collection collection,
     enum act only, struct stage_cursor **out, struct error *err);
 /* 1 = *planned filled (borrowed until the next call), 0 = end, -1. */

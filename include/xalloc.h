@@ -13,16 +13,19 @@
 void xalloc_end(void) __attribute__((noreturn));
 
 /* Zeroed memory for one object of size bytes; the caller frees it. */
-void *xcalloc(size_t count, size_t size);
+void *xcalloc(size_t count, size_t size)
+    __attribute__((returns_nonnull));
 /* ptr (or NULL) resized to size bytes; the caller frees the result. */
-void *xrealloc(void *ptr, size_t size);
+void *xrealloc(void *ptr, size_t size) __attribute__((returns_nonnull));
 /* A copy of text; the caller frees it. */
-char *xstrdup(const char *text);
+char *xstrdup(const char *text) __attribute__((returns_nonnull));
 /* A NUL-terminated copy of the len bytes at text; the caller frees it. */
-char *xstrndup(const char *text, size_t len);
+char *xstrndup(const char *text, size_t len)
+    __attribute__((returns_nonnull));
 /* Formatted text; the caller frees it. */
-char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+char *xasprintf(const char *fmt, ...)
+    __attribute__((format(printf, 1, 2), returns_nonnull));
 char *xvasprintf(const char *fmt, va_list ap)
-    __attribute__((format(printf, 1, 0)));
+    __attribute__((format(printf, 1, 0), returns_nonnull));
 
 #endif

@@ -8,10 +8,14 @@
 void
 bson_writer_name(struct bson_writer *writer, const void *text, size_t len)
 {
+	uint8_t *at;
+
 	writer->name_at = writer->buf.len;
-	buf_append_byte(&writer->buf, 0);
-	buf_append(&writer->buf, text, len);
-	buf_append_byte(&writer->buf, 0);
+	at = buf_reserve(&writer->buf, len + 2);
+	at[0] = 0;
+	memcpy(at + 1, text, len);
+	at[len + 1] = 0;
+	writer->buf.len += len + 2;
 }
 
 void
@@ -76,10 +80,15 @@ bson_writer_bool(struct bson_writer *writer, bool value)
 void
 bson_writer_text(struct bson_writer *writer, const void *text, size_t len)
 {
+	uint32_t size = BSON_UINT32_TO_LE((uint32_t)len + 1);
+	uint8_t *at;
+
 	begin_value(writer, BSON_TYPE_UTF8);
-	append_uint32(writer, (uint32_t)len + 1);
-	buf_append(&writer->buf, text, len);
-	buf_append_byte(&writer->buf, 0);
+	at = buf_reserve(&writer->buf, sizeof(size) + len + 1);
+	memcpy(at, &size, sizeof(size));
+	memcpy(at + sizeof(size), text, len);
+	at[sizeof(size) + len] = 0;
+	writer->buf.len += sizeof(size) + len + 1;
 	end_value(writer);
 }
 

@@ -4,8 +4,8 @@
 
 #include "error.h"
 
-int
-error_set(struct error *err, enum status status, const char *fmt, ...)
+void
+error_fill(struct error *err, enum status status, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -13,11 +13,10 @@ error_set(struct error *err, enum status status, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(err->text, sizeof(err->text), fmt, ap);
 	va_end(ap);
-	return -1;
 }
 
-int
-error_prefix(struct error *err, const char *fmt, ...)
+void
+error_put_before(struct error *err, const char *fmt, ...)
 {
 	char	tail[MAX_ERROR_TEXT];
 	va_list ap;
@@ -31,8 +30,9 @@ error_prefix(struct error *err, const char *fmt, ...)
 	if (len < 0)
 		len = 0;
 	if ((size_t)len >= sizeof(err->text))
-		return -1;
+		return;
+	/* What does not fit is cut, as anywhere in an error. */
 	room = sizeof(err->text) - (size_t)len;
-	(void)snprintf(err->text + len, room, ": %s", tail);
-	return -1;
+	if (snprintf(err->text + len, room, ": %s", tail) < 0)
+		err->text[len] = '\0';
 }

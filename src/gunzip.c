@@ -73,6 +73,9 @@ gunzip_feed(struct gunzip *gunzip, const uint8_t *data, size_t len,
 {
 	z_stream *stream = &gunzip->stream;
 
+	/* Behind a whole member this must not begin another one. */
+	if (len == 0)
+		return 0;
 	stream->next_in = (z_const Bytef *)(uintptr_t)data;
 	stream->avail_in = (uInt)len;
 	do {

@@ -1,4 +1,5 @@
 #include <bson.h>
+#include <openssl/evp.h>
 #include <sodium.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -24,6 +25,8 @@
  * first; path[0..depth) are the members that lead to the innermost one.
  */
 struct hasher {
+	EVP_MD	      *sha256;
+	EVP_MD_CTX    *digest;
 	struct buf     canonical;
 	struct bson_member *members;
 	size_t	       n;
@@ -41,7 +44,26 @@ static int document_write(struct hasher *hasher, const uint8_t *data,
 struct hasher *
 hasher_new(void)
 {
-	return xcalloc(1, sizeof(struct hasher));
+	struct hasher *hasher;
+
+	hasher = xcalloc(1, sizeof(*hasher));
+	hasher->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+	hasher->digest = EVP_MD_CTX_new();
+	if (hasher->sha256 == NULL || hasher->digest == NULL)
+		xalloc_end();
+	return hasher;
+}
+
+/* libcrypto, because it uses the processor's own SHA instructions: several
+ * times the speed of libsodium, in the costliest step of an unchanged run. */
+static void
+digest_write(struct hasher *hasher, uint8_t hash[HASH_BYTES])
+{
+	if (EVP_DigestInit_ex2(hasher->digest, hasher->sha256, NULL) != 1 ||
+	    EVP_DigestUpdate(hasher->digest, hasher->canonical.data,
+	    hasher->canonical.len) != 1 ||
+	    EVP_DigestFinal_ex(hasher->digest, hash, NULL) != 1)
+		xalloc_end();
 }
 
 void
@@ -49,6 +71,8 @@ hasher_free(struct hasher *hasher)
 {
 	if (hasher == NULL)
 		return;
+	EVP_MD_CTX_free(hasher->digest);
+	EVP_MD_free(hasher->sha256);
 	buf_clear(&hasher->canonical);
 	free(hasher->members);
 	free(hasher);
@@ -293,8 +317,7 @@ hash_document(struct hasher *hasher, const uint8_t *data, size_t len,
 	hasher->depth = 0;
 	if (document_write(hasher, data, len, false, err) == -1)
 		return -1;
-	(void)crypto_hash_sha256(hash, hasher->canonical.data,
-	    hasher->canonical.len);
+	digest_write(hasher, hash);
 	return 0;
 }
 

@@ -7,6 +7,7 @@
 #include "json_escape.h"
 #include "json_number.h"
 #include "limit.h"
+#include "text.h"
 #include "xalloc.h"
 
 /* An entry or resource while it is built: a record's size and a little for
@@ -15,8 +16,8 @@
 /* Text of one JSON token, which the parser holds until it is whole: a string
  * of MAX_RECORD_BYTES may be written as six bytes (\u0041) a character. */
 #define MAX_TOKEN_BYTES (6 * (uint64_t)MAX_RECORD_BYTES)
-
-static const uint8_t byte_order_mark[] = { 0xef, 0xbb, 0xbf };
+/* Up to here the parser may read a token again with each chunk. */
+#define MIN_HELD_BYTES (256 * 1024)
 
 /*
  * Invariants: writer holds the part being built; while elements are cut from
@@ -32,11 +33,10 @@ struct json_bson {
 
 	bool in_array;		 /* inside a top-level array */
 	bool in_entries;	 /* inside the `entry` of an object */
-	bool had_entries;
 	bool is_entry_due;	 /* the last name at the top was `entry` */
 	bool is_type_due;	 /* ... was `resourceType` */
 	bool is_resource;	 /* the top is known not to be a Bundle */
-	bool is_cut;
+	bool had_entries, is_cut, is_past_bom;
 	bool is_at_end;		 /* of the text */
 	bool is_misplaced;	 /* a token, by the JSON grammar */
 	bool is_filled;		 /* there is more than white space */
@@ -45,6 +45,7 @@ struct json_bson {
 	bool gap_has_break;	 /* since the last one */
 	bool is_multiline;	 /* some top-level value had a line break */
 
+	struct buf     held;	 /* chunks that wait, of a long token */
 	const uint8_t *chunk;	 /* being parsed */
 	uint64_t chunk_start;	 /* bytes before it */
 	uint64_t scanned;	 /* line breaks were looked for up to here */
@@ -53,7 +54,6 @@ struct json_bson {
 	uint64_t top_start;	 /* of the object whose entries are cut */
 	uint64_t values;	 /* top-level values begun */
 	size_t	 bom_bytes;	 /* of a byte order mark seen so far */
-	bool	 is_past_bom;
 	struct error *err;	 /* of the call under way */
 };
 
@@ -67,8 +67,7 @@ fail(struct json_bson *json, const char *text)
 static int
 fail_size(struct json_bson *json)
 {
-	return fail(json, "a resource whose record is over the limit of"
-	    " 16 MiB");
+	return fail(json, "a resource over the limit of 16 MiB (as BSON)");
 }
 
 static uint64_t
@@ -120,25 +119,6 @@ count_breaks(struct json_bson *json, uint64_t position)
 		*flag = has_break_until(json, position);
 }
 
-/* Never in UTF-8; libbson takes it for the start of an overlong NUL. */
-#define NO_UTF8_BYTE 0xc0
-
-/* Text is checked here, once, and is plain data behind this line. */
-static bool
-is_utf8(const unsigned char *text, size_t len)
-{
-	uint64_t word;
-	size_t	 i;
-
-	for (i = 0; i + sizeof(word) <= len; i += sizeof(word)) {
-		memcpy(&word, text + i, sizeof(word));
-		if (word & UINT64_C(0x8080808080808080))
-			break;
-	}
-	return memchr(text + i, NO_UTF8_BYTE, len - i) == NULL &&
-	    bson_utf8_validate((const char *)text + i, len - i, true);
-}
-
 /* A value comes: is there room, and something that it belongs to? */
 static int
 check_value(struct json_bson *json)
@@ -184,9 +164,8 @@ on_number(void *ctx, const char *text, size_t len)
 	if (check_value(json) == -1)
 		return 0;
 	if (json_number_parse(text, len, &number) == -1)
-		return fail(json, "a number that a Decimal128 cannot hold"
-		    " digit for digit (34 digits, exponent -6176 to 6111)")
-		    == 0;
+		return fail(json, "a number that a Decimal128 cannot hold digit"
+		    " for digit (34 digits, exponent -6176 to 6111)") == 0;
 	bson_writer_number(&json->writer, &number);
 	return 1;
 }
@@ -204,7 +183,7 @@ on_string(void *ctx, const unsigned char *text, size_t len)
 
 	if (check_value(json) == -1)
 		return 0;
-	if (!is_utf8(text, len))
+	if (!text_is_utf8(text, len))
 		return fail(json, "text that is not UTF-8") == 0;
 	if (len > MAX_DOCUMENT_BYTES)
 		return fail_size(json) == 0;
@@ -227,7 +206,7 @@ on_name(void *ctx, const unsigned char *text, size_t len)
 		return fail_size(json) == 0;
 	if (memchr(text, 0, len) != NULL)
 		return fail(json, "a member name with a NUL in it") == 0;
-	if (!is_utf8(text, len))
+	if (!text_is_utf8(text, len))
 		return fail(json, "a member name that is not UTF-8") == 0;
 	is_top = json->writer.depth == 1 && !json->in_array &&
 	    !json->in_entries;
@@ -434,7 +413,7 @@ parser_new(struct json_bson *json)
 	if (parser == NULL)
 		xalloc_end();
 	(void)yajl_config(parser, yajl_allow_multiple_values, 1);
-	/* is_utf8() is stricter than the parser's own check. */
+	/* text_is_utf8() is stricter than the parser's own check. */
 	(void)yajl_config(parser, yajl_dont_validate_strings, 1);
 	return parser;
 }
@@ -458,6 +437,7 @@ json_bson_free(struct json_bson *json)
 		return;
 	yajl_free(json->parser);
 	buf_clear(&json->writer.buf);
+	buf_clear(&json->held);
 	free(json);
 }
 
@@ -467,6 +447,7 @@ json_bson_reset(struct json_bson *json)
 	struct buf buf = json->writer.buf;
 
 	yajl_free(json->parser);
+	buf_clear(&json->held);
 	buf.len = 0;
 	*json = (struct json_bson){
 		.fn = json->fn,
@@ -476,39 +457,24 @@ json_bson_reset(struct json_bson *json)
 	json->parser = parser_new(json);
 }
 
+static bool
+is_half_bom(const struct json_bson *json)
+{
+	return json->bom_bytes % TEXT_MARK_BYTES != 0;
+}
+
 /* How many of the bytes belong to a byte order mark at the start. */
 static size_t
 skip_bom(struct json_bson *json, const uint8_t *data, size_t len)
 {
-	size_t i = 0;
+	size_t skipped;
 
-	while (i < len && !json->is_past_bom) {
-		if (data[i] != byte_order_mark[json->bom_bytes]) {
-			json->is_past_bom = true;
-			break;
-		}
-		i++;
-		json->bom_bytes++;
-		json->is_past_bom = json->bom_bytes == sizeof(byte_order_mark);
-	}
-	return i;
-}
-
-/* A mark that has begun must be whole. */
-static bool
-is_half_bom(const struct json_bson *json)
-{
-	return json->bom_bytes % sizeof(byte_order_mark) != 0;
-}
-
-static bool
-is_blank(const uint8_t *data, size_t len)
-{
-	size_t i = 0;
-
-	while (i < len && memchr(" \t\r\n", data[i], 4) != NULL)
-		i++;
-	return i == len;
+	if (json->is_past_bom)
+		return 0;
+	skipped = text_mark_bytes(data, len, json->bom_bytes);
+	json->bom_bytes += skipped;
+	json->is_past_bom = skipped < len || json->bom_bytes == TEXT_MARK_BYTES;
+	return skipped;
 }
 
 /* The parser's own words for what it met. */
@@ -528,20 +494,12 @@ fail_parser(struct json_bson *json)
 	return -1;
 }
 
-int
-json_bson_feed(struct json_bson *json, const uint8_t *data, size_t len,
-    struct error *err)
+static int
+parse(struct json_bson *json, const uint8_t *data, size_t len)
 {
-	size_t skipped, sound;
+	size_t sound;
 
-	json->err = err;
-	skipped = skip_bom(json, data, len);
-	if (json->is_past_bom && is_half_bom(json))
-		return fail(json, "not JSON (half of a byte order mark)");
-	data += skipped;
-	len -= skipped;
 	json->chunk = data;
-	json->is_filled = json->is_filled || !is_blank(data, len);
 	sound = json_escape_scan(&json->escape, data, len);
 	if (yajl_parse(json->parser, data, sound) != yajl_status_ok)
 		return fail_parser(json);
@@ -550,23 +508,66 @@ json_bson_feed(struct json_bson *json, const uint8_t *data, size_t len,
 	count_breaks(json, json->chunk_start + len);
 	json->chunk_start += len;
 	json->scanned = json->chunk_start;
-	if (json->chunk_start - json->last_event > MAX_TOKEN_BYTES)
+	return 0;
+}
+
+static int
+parse_held(struct json_bson *json)
+{
+	int rc;
+
+	rc = parse(json, json->held.data, json->held.len);
+	json->held.len = 0;
+	return rc;
+}
+
+/*
+ * The parser reads a token that is not whole again from its start with each
+ * chunk.  Of a long one, chunks are held back until there is as much again.
+ */
+static int
+parse_or_hold(struct json_bson *json, const uint8_t *data, size_t len)
+{
+	uint64_t pending = json->chunk_start - json->last_event;
+
+	if (pending + json->held.len + len > MAX_TOKEN_BYTES)
 		return fail(json, "a single value over the limit of 96 MiB of"
 		    " text");
-	return 0;
+	if (pending < MIN_HELD_BYTES)
+		return parse(json, data, len);
+	buf_append(&json->held, data, len);
+	return json->held.len < pending ? 0 : parse_held(json);
+}
+
+int
+json_bson_feed(struct json_bson *json, const uint8_t *data, size_t len,
+    struct error *err)
+{
+	size_t skipped;
+
+	json->err = err;
+	skipped = skip_bom(json, data, len);
+	if (json->is_past_bom && is_half_bom(json))
+		return fail(json, "not JSON (half of a byte order mark)");
+	if (!json->is_filled)
+		json->is_filled = !text_is_blank(data + skipped,
+		    len - skipped);
+	return parse_or_hold(json, data + skipped, len - skipped);
 }
 
 int
 json_bson_finish(struct json_bson *json, struct error *err)
 {
 	json->err = err;
+	if (json->held.len > 0 && parse_held(json) == -1)
+		return -1;
 	json->is_at_end = true;
 	json->is_cut = is_inside(json) || is_half_bom(json);
 	if (is_half_bom(json))
 		return fail(json, "not JSON (half of a byte order mark)");
 	if (!json->is_filled)
 		return fail(json, json->chunk_start == 0 ? "an empty body" :
-		    "a body of nothing but white space");
+		    "an empty body (nothing but white space)");
 	if (yajl_complete_parse(json->parser) != yajl_status_ok)
 		return fail_parser(json);
 	json->is_cut = false;
@@ -582,7 +583,6 @@ json_bson_is_cut(const struct json_bson *json)
 uint64_t
 json_bson_position(const struct json_bson *json)
 {
-	/* In front of the token at fault, or behind it. */
 	return json->bom_bytes + (json->is_misplaced && !json->is_at_end ?
 	    json->last_event : position_now(json));
 }

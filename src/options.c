@@ -210,6 +210,7 @@ read_show(struct parse *parse)
 
 	parse->opts->show_collection = parse->words[1];
 	parse->opts->show_key = parse->words[2];
+	/* Both are there: n_words says so. NOLINTNEXTLINE */
 	if (parse->words[2][0] == '\0')
 		fault(parse, "show: want a key; have \"\"");
 	if (collection_find(parse->words[1]) != COLLECTION__MAX)

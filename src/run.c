@@ -6,6 +6,7 @@
 #include "history.h"
 #include "lease.h"
 #include "log.h"
+#include "output.h"
 #include "plan.h"
 #include "plan_print.h"
 #include "run.h"
@@ -21,18 +22,10 @@ struct run {
 	const struct options *opts;
 	struct store	     *store;
 	struct stage	     *stage;
+	struct output	     *output;
 	struct tally	      tallies[COLLECTION__MAX];
 	struct run_result    *result;
 	int64_t		      started_ms; /* monotonic */
-};
-
-/* An output collection and the raw one that it is converted from. */
-static const struct {
-	enum collection output;
-	enum collection raw;
-} conversions[] = {
-	{ TREATMENT_GROUPS, PLAN_DEFINITIONS },
-	{ REIMBURSEMENT_GROUPS, REGULATED_AUTHORIZATIONS },
 };
 
 /* A dry run takes no lease: it may run beside a run. */
@@ -47,6 +40,17 @@ open_store(struct run *run, enum store_mode mode, struct error *err)
 }
 
 static int
+open_stage(struct run *run, struct error *err)
+{
+	if (stage_open(&run->stage, err) == -1)
+		return -1;
+	run->output = output_new(run->stage,
+	    &run->tallies[TREATMENT_GROUPS].unresolved);
+	return 0;
+}
+
+/* All lists into the stage, the authorizations converted on their way. */
+static int
 fetch(struct run *run, struct error *err)
 {
 	const struct options *opts = run->opts;
@@ -56,48 +60,68 @@ fetch(struct run *run, struct error *err)
 		.retries = opts->retries,
 		.timeout_ms = opts->timeout_ms,
 	};
+	int i;
 
 	if (opts->upstream_key != NULL)
 		config.key = secret_text(opts->upstream_key);
-	if (upstream_fetch(opts->upstream, &config, run->stage, run->tallies,
-	    err) == -1)
+	if (upstream_fetch(opts->upstream, &config, run->stage, run->output,
+	    run->tallies, err) == -1)
 		return -1;
-	return stage_finish(run->stage, err);
-}
-
-static int
-plan_all_raw(struct run *run, struct error *err)
-{
-	int i;
-
 	for (i = 0; i < COLLECTION_RAW_MAX; i++) {
-		if (plan_raw(run->stage, run->store, i, &run->tallies[i],
-		    err) == -1)
+		if (stage_finish(run->stage, i, err) == -1)
 			return -1;
 	}
-	return 0;
+	return stage_finish(run->stage, REIMBURSEMENT_GROUPS, err);
 }
 
-/* from_store: convert what the store holds instead of what was fetched. */
+/* Converts all that source gives, and frees it. */
 static int
-plan_outputs(struct run *run, bool from_store, struct error *err)
+convert_all(struct run *run, enum collection output, struct source *source,
+    struct error *err)
 {
-	enum collection output, raw;
-	struct source  *source;
-	size_t		i;
-	int		rc;
+	int rc;
 
-	for (i = 0; i < sizeof(conversions) / sizeof(conversions[0]); i++) {
-		output = conversions[i].output;
-		raw = conversions[i].raw;
-		rc = from_store ?
-		    source_from_store(run->store, raw, &source, err) :
-		    source_from_stage(run->stage, raw, &source, err);
-		if (rc == 0)
-			rc = plan_output(run->stage, run->store, output,
-			    source, &run->tallies[output], err);
-		source_close(source);
-		if (rc == -1)
+	log_progress("converting: %s", collection_name(output));
+	rc = output_all(run->output, output, source, err);
+	source_close(source);
+	return rc == -1 ? -1 : stage_finish(run->stage, output, err);
+}
+
+/* The plans refer to activities, so that all of these must be there. */
+static int
+convert_staged(struct run *run, struct error *err)
+{
+	struct source *source;
+
+	if (source_from_stage(run->stage, PLAN_DEFINITIONS, &source, err) ==
+	    -1)
+		return -1;
+	return convert_all(run, TREATMENT_GROUPS, source, err);
+}
+
+static int
+convert_stored(struct run *run, struct error *err)
+{
+	struct source *source;
+
+	if (source_from_store(run->store, PLAN_DEFINITIONS, &source, err) ==
+	    -1 || convert_all(run, TREATMENT_GROUPS, source, err) == -1)
+		return -1;
+	if (source_from_store(run->store, REGULATED_AUTHORIZATIONS, &source,
+	    err) == -1)
+		return -1;
+	return convert_all(run, REIMBURSEMENT_GROUPS, source, err);
+}
+
+/* What is to be done to the collections from first on. */
+static int
+plan_from(struct run *run, enum collection first, struct error *err)
+{
+	enum collection i;
+
+	for (i = first; i < COLLECTION__MAX; i++) {
+		if (plan_collection(run->stage, run->store, i,
+		    &run->tallies[i], err) == -1)
 			return -1;
 	}
 	return 0;
@@ -198,6 +222,7 @@ end(struct run *run, int rc)
 	log_progress_end();
 	if (rc == 0)
 		sum_up(run);
+	output_free(run->output);
 	stage_close(run->stage);
 	store_close(run->store);
 	return rc;
@@ -216,15 +241,14 @@ run_sync(const struct options *opts, struct run_result *result,
 
 	/* The store first: a run that may not run fetches nothing. */
 	if (open_store(&run, opts->dry_run ? STORE_DRY : STORE_WRITE, err) ==
-	    -1 || stage_open(&run.stage, err) == -1)
+	    -1 || open_stage(&run, err) == -1)
 		goto out;
-	/* All lists complete, or nothing happens. */
-	if (fetch(&run, err) == -1)
+	/* All lists complete and converted, or nothing happens. */
+	if (fetch(&run, err) == -1 || convert_staged(&run, err) == -1)
 		goto out;
 	/* What is to be done, raw and converted; still nothing is written. */
 	if (store_begin(run.store, err) == -1 ||
-	    plan_all_raw(&run, err) == -1 ||
-	    plan_outputs(&run, false, err) == -1)
+	    plan_from(&run, PLAN_DEFINITIONS, err) == -1)
 		goto out;
 	/* Guard, version, raw, outputs, history; then all is visible. */
 	rc = apply(&run, err);
@@ -245,10 +269,11 @@ run_reconvert(const struct options *opts, struct run_result *result,
 
 	/* There is nothing to convert in a store that is not there. */
 	if (open_store(&run, opts->dry_run ? STORE_READ : STORE_UPDATE, err) ==
-	    -1 || stage_open(&run.stage, err) == -1)
+	    -1 || open_stage(&run, err) == -1)
 		goto out;
 	if (store_begin(run.store, err) == -1 ||
-	    plan_outputs(&run, true, err) == -1)
+	    convert_stored(&run, err) == -1 ||
+	    plan_from(&run, TREATMENT_GROUPS, err) == -1)
 		goto out;
 	rc = apply(&run, err);
 out:

@@ -26,18 +26,16 @@ prepare_all(struct stage *stage, struct error *err)
 {
 	int i;
 
-	for (i = 0; i < COLLECTION_RAW_MAX; i++) {
+	for (i = 0; i < COLLECTION__MAX; i++) {
 		if (sqlite_db_prepare(stage->db, &stage->add[i], err,
 		    "INSERT INTO staged_%d (key, hash, data)"
 		    " VALUES (?1, ?2, ?3)", i) == -1 ||
 		    sqlite_db_prepare(stage->db, &stage->data[i], err,
 		    "SELECT data FROM staged_%d WHERE row = ?1", i) == -1)
 			return -1;
-	}
-	for (i = 0; i < COLLECTION__MAX; i++) {
 		if (sqlite_db_prepare(stage->db, &stage->plan[i], err,
-		    "INSERT INTO plan_%d (act, key, hash, row, data)"
-		    " VALUES (?1, ?2, ?3, ?4, ?5)", i) == -1)
+		    "INSERT INTO plan_%d (act, key, hash, row)"
+		    " VALUES (?1, ?2, ?3, ?4)", i) == -1)
 			return -1;
 	}
 	return sqlite_db_prepare(stage->db, &stage->see, err,
@@ -59,17 +57,14 @@ create_tables(struct stage *stage, struct error *err)
 {
 	int i;
 
-	for (i = 0; i < COLLECTION_RAW_MAX; i++) {
+	for (i = 0; i < COLLECTION__MAX; i++) {
 		if (create_table(stage, err, xasprintf("CREATE TABLE staged_%d"
 		    " (row INTEGER PRIMARY KEY, key TEXT NOT NULL,"
 		    " hash BLOB NOT NULL, data BLOB NOT NULL)", i)) == -1)
 			return -1;
-	}
-	for (i = 0; i < COLLECTION__MAX; i++) {
 		if (create_table(stage, err, xasprintf("CREATE TABLE plan_%d"
 		    " (number INTEGER PRIMARY KEY, act INTEGER NOT NULL,"
-		    " key TEXT NOT NULL, hash BLOB, row INTEGER,"
-		    " data BLOB)", i)) == -1)
+		    " key TEXT NOT NULL, hash BLOB, row INTEGER)", i)) == -1)
 			return -1;
 	}
 	return sqlite_db_exec(stage->db, "CREATE TABLE seen (list INTEGER,"
@@ -103,13 +98,12 @@ stage_close(struct stage *stage)
 
 	if (stage == NULL)
 		return;
-	for (i = 0; i < COLLECTION_RAW_MAX; i++) {
+	for (i = 0; i < COLLECTION__MAX; i++) {
 		sqlite3_finalize(stage->add[i]);
 		sqlite3_finalize(stage->data[i]);
 		sqlite3_finalize(stage->find[i]);
-	}
-	for (i = 0; i < COLLECTION__MAX; i++)
 		sqlite3_finalize(stage->plan[i]);
+	}
 	sqlite3_finalize(stage->see);
 	(void)sqlite3_close(stage->db);
 	free(stage);
@@ -155,23 +149,22 @@ stage_see_url(struct stage *stage, enum collection collection,
 }
 
 int
-stage_finish(struct stage *stage, struct error *err)
+stage_finish(struct stage *stage, enum collection collection,
+    struct error *err)
 {
 	char *sql;
-	int   i, rc;
+	int   i = (int)collection, rc;
 
-	for (i = 0; i < COLLECTION_RAW_MAX; i++) {
-		/* Indexed after the load, which is cheaper; the hash in it
-		 * spares a look at the (large) rows themselves. */
-		sql = xasprintf("CREATE INDEX staged_%d_key ON staged_%d"
-		    " (key, row, hash)", i, i);
-		rc = sqlite_db_exec(stage->db, sql, err);
-		free(sql);
-		if (rc == -1 || sqlite_db_prepare(stage->db, &stage->find[i],
-		    err, "SELECT data FROM staged_%d WHERE row = (SELECT"
-		    " max(row) FROM staged_%d WHERE key = ?1)", i, i) == -1)
-			return stage_fail(err);
-	}
+	/* Indexed after the load, which is cheaper; the hash in it spares a
+	 * look at the (large) rows themselves. */
+	sql = xasprintf("CREATE INDEX staged_%d_key ON staged_%d"
+	    " (key, row, hash)", i, i);
+	rc = sqlite_db_exec(stage->db, sql, err);
+	free(sql);
+	if (rc == -1 || sqlite_db_prepare(stage->db, &stage->find[i], err,
+	    "SELECT data FROM staged_%d WHERE row = (SELECT max(row)"
+	    " FROM staged_%d WHERE key = ?1)", i, i) == -1)
+		return stage_fail(err);
 	return 0;
 }
 

@@ -9,9 +9,9 @@
 
 struct stage {
 	sqlite3	     *db;
-	sqlite3_stmt *add[COLLECTION_RAW_MAX];
-	sqlite3_stmt *data[COLLECTION_RAW_MAX];
-	sqlite3_stmt *find[COLLECTION_RAW_MAX];
+	sqlite3_stmt *add[COLLECTION__MAX];
+	sqlite3_stmt *data[COLLECTION__MAX];
+	sqlite3_stmt *find[COLLECTION__MAX];
 	sqlite3_stmt *see;
 	sqlite3_stmt *plan[COLLECTION__MAX];
 };

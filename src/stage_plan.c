@@ -18,8 +18,6 @@ stage_plan_add(struct stage *stage, enum collection collection,
 		sqlite_db_bind_blob(add, 3, planned->hash, HASH_BYTES);
 	if (planned->row != 0)
 		(void)sqlite3_bind_int64(add, 4, planned->row);
-	if (planned->data != NULL)
-		sqlite_db_bind_blob(add, 5, planned->data, planned->data_len);
 	return sqlite_db_run(add, err) == -1 ? stage_fail(err) : 0;
 }
 
@@ -36,15 +34,11 @@ stage_plan_open(struct stage *stage, enum collection collection,
 		rc = sqlite_db_prepare(stage->db, &statement, err,
 		    "SELECT act, key, hash, row, NULL FROM plan_%d"
 		    " WHERE act = %d ORDER BY number", i, (int)only);
-	else if (collection < COLLECTION_RAW_MAX)
+	else
 		rc = sqlite_db_prepare(stage->db, &statement, err,
 		    "SELECT act, p.key, p.hash, p.row, s.data FROM plan_%d p"
 		    " LEFT JOIN staged_%d s ON s.row = p.row ORDER BY number",
 		    i, i);
-	else
-		rc = sqlite_db_prepare(stage->db, &statement, err,
-		    "SELECT act, key, hash, row, data FROM plan_%d"
-		    " ORDER BY number", i);
 	if (rc == -1)
 		return stage_fail(err);
 	*out = xcalloc(1, sizeof(**out));

@@ -105,7 +105,7 @@ check_ascending(struct store_cursor *cursor, const char *key, size_t len,
 	    (order > 0 || (order == 0 && cursor->last_len >= len)))
 		return error_set(err, STATUS_STORE, "keys are not in ascending"
 		    " order at \"%.*s\"; the store is damaged", (int)len, key);
-	if (cursor->last_cap < len + 1) {
+	if (cursor->last_key == NULL || cursor->last_cap < len + 1) {
 		cursor->last_cap = 2 * (len + 1);
 		cursor->last_key = xrealloc(cursor->last_key,
 		    cursor->last_cap);

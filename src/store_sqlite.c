@@ -29,7 +29,7 @@
 /* Pages that SQLite holds in memory, whatever the size of the store. */
 #define CACHE_KIB 8192
 /* A page of the file; larger ones waste less on records of a kilobyte. */
-#define PAGE_BYTES 8192
+#define PAGE_BYTES 16384
 
 #define TEXT_OF(number) TEXT_OF_(number)
 #define TEXT_OF_(number) #number
@@ -62,41 +62,35 @@ static const char schema_common[] =
     "PRAGMA application_id = " TEXT_OF(APPLICATION_ID) ";"
     "PRAGMA user_version = " TEXT_OF(SCHEMA_VERSION) ";";
 
+static int
+enter_wal(struct store_sqlite *store, struct error *err)
+{
+	int keep = 1;
+
+	/* Readers without the right to make files find -wal and -shm there. */
+	(void)sqlite3_file_control(store->db, NULL, SQLITE_FCNTL_PERSIST_WAL,
+	    &keep);
+	store->is_fresh = false;
+	return sqlite_db_exec(store->db, "PRAGMA journal_mode = WAL", err);
+}
+
 static void
 sqlite_close(struct store *base)
 {
 	struct store_sqlite *store = (struct store_sqlite *)base;
+	struct error	     ignored;
 
-	/* An open transaction is rolled back. */
+	if (store->db != NULL && !sqlite3_get_autocommit(store->db))
+		(void)sqlite_db_exec(store->db, "ROLLBACK", &ignored);
+	/* A new store that got no run; the next one would do it as well. */
+	if (store->is_fresh)
+		(void)enter_wal(store, &ignored);
 	(void)sqlite3_close_v2(store->db);
 	if (store->lease_fd != -1)
 		(void)close(store->lease_fd);
 	free(store->path);
 	free(store->base.name);
 	free(store);
-}
-
-static int
-create_schema(struct store_sqlite *store, struct error *err)
-{
-	const char *name;
-	char	   *sql;
-	int	    i, rc;
-
-	if (sqlite_db_exec(store->db, "BEGIN IMMEDIATE", err) == -1)
-		return -1;
-	for (i = 0; i < COLLECTION__MAX; i++) {
-		name = collection_name(i);
-		sql = xasprintf(schema_collection, name, name, name, name,
-		    name, name, name);
-		rc = sqlite_db_exec(store->db, sql, err);
-		free(sql);
-		if (rc == -1)
-			return -1;
-	}
-	if (sqlite_db_exec(store->db, schema_common, err) == -1)
-		return -1;
-	return sqlite_db_exec(store->db, "COMMIT", err);
 }
 
 /* SQLite itself takes a file of a few bytes for an empty one. */
@@ -157,10 +151,42 @@ set_pragmas(struct store_sqlite *store, struct error *err)
 	    "PRAGMA temp_store = FILE;"
 	    "PRAGMA trusted_schema = OFF;";
 
-	(void)sqlite3_busy_timeout(store->db, BUSY_TIMEOUT_MS);
 	if (sqlite3_exec(store->db, pragmas, NULL, NULL, NULL) == SQLITE_OK)
 		return 0;
 	return sqlite_db_fail(store->db, "opening it", err);
+}
+
+static int
+create_tables(struct store_sqlite *store, struct error *err)
+{
+	const char *name;
+	char	   *sql;
+	int	    i, rc;
+
+	for (i = 0; i < COLLECTION__MAX; i++) {
+		name = collection_name(i);
+		sql = xasprintf(schema_collection, name, name, name, name,
+		    name, name, name);
+		rc = sqlite_db_exec(store->db, sql, err);
+		free(sql);
+		if (rc == -1)
+			return -1;
+	}
+	return sqlite_db_exec(store->db, schema_common, err);
+}
+
+/* Makes an empty file a store, unless another process has just done it. */
+static int
+create_schema(struct store_sqlite *store, struct error *err)
+{
+	bool is_new;
+
+	if (sqlite_db_exec(store->db, "BEGIN IMMEDIATE", err) == -1 ||
+	    check_schema(store, &is_new, err) == -1)
+		return -1;
+	if (is_new && create_tables(store, err) == -1)
+		return -1;
+	return sqlite_db_exec(store->db, "COMMIT", err);
 }
 
 static int
@@ -176,7 +202,6 @@ open_for_write(struct store_sqlite *store, enum store_mode mode,
     struct error *err)
 {
 	bool is_new;
-	int  keep = 1;
 
 	if (mode == STORE_UPDATE && access(store->path, F_OK) == -1 &&
 	    errno == ENOENT)
@@ -184,18 +209,20 @@ open_for_write(struct store_sqlite *store, enum store_mode mode,
 	if (sqlite3_open_v2(store->path, &store->db, SQLITE_OPEN_READWRITE |
 	    SQLITE_OPEN_CREATE, NULL) != SQLITE_OK)
 		return sqlite_db_fail(store->db, "opening it", err);
-	if (set_pragmas(store, err) == -1 ||
-	    check_schema(store, &is_new, err) == -1)
+	(void)sqlite3_busy_timeout(store->db, BUSY_TIMEOUT_MS);
+	if (check_schema(store, &is_new, err) == -1)
 		return -1;
-	/* Readers without the right to make files find -wal and -shm there. */
-	(void)sqlite3_file_control(store->db, NULL, SQLITE_FCNTL_PERSIST_WAL,
-	    &keep);
-	if (is_new && sqlite_db_exec(store->db,
-	    "PRAGMA page_size = " TEXT_OF(PAGE_BYTES), err) == -1)
+	if (is_new && (sqlite_db_exec(store->db,
+	    "PRAGMA page_size = " TEXT_OF(PAGE_BYTES), err) == -1 ||
+	    create_schema(store, err) == -1))
 		return -1;
-	if (sqlite_db_exec(store->db, "PRAGMA journal_mode = WAL", err) == -1)
+	/* A file that has just been made has no readers yet; without the log
+	 * its first run writes half as much. */
+	store->is_fresh = is_new;
+	if (!is_new && enter_wal(store, err) == -1)
 		return -1;
-	return is_new ? create_schema(store, err) : 0;
+	/* Last, because a new schema brings the defaults back. */
+	return set_pragmas(store, err);
 }
 
 /* A store that is not there, for a dry run: empty, in memory. */
@@ -222,11 +249,11 @@ open_for_read(struct store_sqlite *store, enum store_mode mode,
 	if (sqlite3_open_v2(store->path, &store->db, SQLITE_OPEN_READONLY,
 	    NULL) != SQLITE_OK)
 		return sqlite_db_fail(store->db, "opening it", err);
-	if (set_pragmas(store, err) == -1 ||
-	    check_schema(store, &is_new, err) == -1)
+	(void)sqlite3_busy_timeout(store->db, BUSY_TIMEOUT_MS);
+	if (check_schema(store, &is_new, err) == -1)
 		return -1;
 	if (!is_new)
-		return 0;
+		return set_pragmas(store, err);
 	if (mode != STORE_DRY)
 		return error_set(err, STATUS_STORE, "an empty file; the first"
 		    " run or `nompd-sync init` makes a store of it");
@@ -466,9 +493,13 @@ static int
 sqlite_publish(struct store *base, struct error *err)
 {
 	struct store_sqlite *store = (struct store_sqlite *)base;
+	struct error	     ignored;
 
 	if (sqlite_db_exec(store->db, "COMMIT", err) == -1)
 		return -1;
+	/* What is committed is published, whatever comes after it. */
+	if (store->is_fresh && enter_wal(store, &ignored) == -1)
+		log_warn("store %s: %s", base->name, ignored.text);
 	/* Empties the log.  A reader in the middle of it may prevent that, and
 	 * then the next run does it: nobody waits. */
 	(void)sqlite3_busy_timeout(store->db, 0);

@@ -41,6 +41,7 @@ struct list {
 
 struct upstream {
 	struct stage  *stage;
+	struct output *output;
 	struct hasher *hasher;
 	struct list    lists[COLLECTION_RAW_MAX];
 };
@@ -104,19 +105,29 @@ take_resource(void *ctx, const bson_t *resource, struct error *err)
 	if (check_key(key, resource->len, err) == -1)
 		return -1;
 	list->of_page.staged++;
-	return stage_add(upstream->stage, list->collection, key.text, key.len,
-	    hash, data, resource->len, err);
+	if (stage_add(upstream->stage, list->collection, key.text, key.len,
+	    hash, data, resource->len, err) == -1)
+		return -1;
+	/* Cheaper while it is in hand than read back from the stage. */
+	if (list->collection == REGULATED_AUTHORIZATIONS)
+		return output_reimbursement(upstream->output, key.text,
+		    key.len, resource, err);
+	return 0;
 }
 
 static int
 begin_page(void *ctx, struct error *err)
 {
-	struct list *list = ctx;
+	struct list  *list = ctx;
+	struct stage *stage = list->upstream->stage;
+	int64_t	      count = list->of_pages.staged;
 
 	list->of_page = (struct count){ 0 };
 	bundle_reset(list->bundle);
-	return stage_rewind(list->upstream->stage, list->collection,
-	    list->of_pages.staged, err);
+	if (list->collection == REGULATED_AUTHORIZATIONS &&
+	    stage_rewind(stage, REIMBURSEMENT_GROUPS, count, err) == -1)
+		return -1;
+	return stage_rewind(stage, list->collection, count, err);
 }
 
 static int
@@ -249,10 +260,10 @@ list_init(struct list *list, struct upstream *upstream,
 
 int
 upstream_fetch(const char *base, const struct http_config *config,
-    struct stage *stage, struct tally tallies[COLLECTION_RAW_MAX],
-    struct error *err)
+    struct stage *stage, struct output *output,
+    struct tally tallies[COLLECTION_RAW_MAX], struct error *err)
 {
-	struct upstream	    upstream = { .stage = stage };
+	struct upstream	    upstream = { .stage = stage, .output = output };
 	struct http_request requests[COLLECTION_RAW_MAX];
 	struct list	   *list;
 	int		    i, rc = 0;

@@ -144,7 +144,7 @@ url_file_path(const char *url, char **path, struct error *err)
 {
 	CURLU *handle;
 	char  *text = NULL, *decoded = NULL;
-	int    len, rc = -1;
+	int    len = 0, rc = -1;
 
 	*path = NULL;
 	handle = handle_new();

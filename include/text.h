@@ -1,0 +1,21 @@
+/* Questions to bytes that are to be text. */
+#ifndef NOMPD_TEXT_H
+#define NOMPD_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Bytes of a byte order mark in UTF-8. */
+#define TEXT_MARK_BYTES 3
+
+/* True when the bytes are strict UTF-8 (RFC 3629: no overlong forms, no
+ * surrogates); a NUL may be among them. */
+bool text_is_utf8(const uint8_t *data, size_t len);
+/* True when there is nothing but JSON's white space (RFC 8259, 2). */
+bool text_is_blank(const uint8_t *data, size_t len);
+/* How many of the bytes go on with a byte order mark of which seen bytes came
+ * before. */
+size_t text_mark_bytes(const uint8_t *data, size_t len, size_t seen);
+
+#endif

@@ -1,0 +1,48 @@
+#include <bson.h>
+#include <string.h>
+
+#include "text.h"
+
+/* Never in UTF-8; libbson takes it for the start of an overlong NUL. */
+#define NO_UTF8_BYTE 0xc0
+
+bool
+text_is_utf8(const uint8_t *data, size_t len)
+{
+	uint64_t word;
+	size_t	 i;
+
+	for (i = 0; i + sizeof(word) <= len; i += sizeof(word)) {
+		memcpy(&word, data + i, sizeof(word));
+		if (word & UINT64_C(0x8080808080808080))
+			break;
+	}
+	while (i < len && data[i] < 0x80)
+		i++;
+	if (i == len)
+		return true;
+	return memchr(data + i, NO_UTF8_BYTE, len - i) == NULL &&
+	    bson_utf8_validate((const char *)data + i, len - i, true);
+}
+
+bool
+text_is_blank(const uint8_t *data, size_t len)
+{
+	size_t i = 0;
+
+	while (i < len && (data[i] == ' ' || data[i] == '\t' ||
+	    data[i] == '\r' || data[i] == '\n'))
+		i++;
+	return i == len;
+}
+
+size_t
+text_mark_bytes(const uint8_t *data, size_t len, size_t seen)
+{
+	static const uint8_t mark[TEXT_MARK_BYTES] = { 0xef, 0xbb, 0xbf };
+	size_t		     i = 0;
+
+	while (i < len && seen + i < sizeof(mark) && data[i] == mark[seen + i])
+		i++;
+	return i;
+}

@@ -1,0 +1,99 @@
+"""Runs the tests and counts them.
+
+Unit tests are the programs BUILD/test_* (Check); with --valgrind each runs a
+second time under valgrind.  System tests are tests/system (pytest), against
+BUILD/nompd-sync.  The last line says `NAME: N passed, N failed`; the exit
+status is 1 when anything failed or nothing ran.
+"""
+
+import argparse
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+CHECK_LINE = re.compile(r"Checks: (\d+), Failures: (\d+), Errors: (\d+)")
+VALGRIND = [
+    "valgrind", "--quiet", "--leak-check=full", "--show-leak-kinds=all",
+    "--errors-for-leak-kinds=definite,indirect,possible",
+    "--error-exitcode=99",
+    f"--suppressions={ROOT}/tests/unit/valgrind.supp",
+]
+
+
+def run_unit(program, prefix=()):
+    """Runs one Check program: (passed, failed)."""
+    environment = dict(os.environ, CK_FORK="no" if prefix else "yes")
+    done = subprocess.run([*prefix, program], text=True, check=False,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          env=environment)
+    found = CHECK_LINE.search(done.stdout)
+    checks, failures, errors = map(int, found.groups()) if found else (0, 0, 0)
+    bad = failures + errors
+    if done.returncode != 0 and bad == 0:
+        bad = 1
+    name = " ".join([*(p for p in prefix[:1]), program.name])
+    print(f"{name}: {checks - failures - errors} passed, {bad} failed",
+          flush=True)
+    if bad or checks == 0:
+        print(done.stdout)
+    return checks - failures - errors, max(bad, int(checks == 0))
+
+
+def run_system(program, arguments):
+    """Runs the system tests: (passed, failed, skipped)."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
+               "tests/system", *arguments]
+    environment = dict(os.environ, NOMPD_SYNC=str(program),
+                       PYTHONDONTWRITEBYTECODE="1")
+    done = subprocess.Popen(command, cwd=ROOT, text=True, env=environment,
+                            stdout=subprocess.PIPE)
+    last = ""
+    for line in done.stdout:
+        print(line, end="", flush=True)
+        last = line if re.search(r"\d+ (passed|failed|error)", line) else last
+    status = done.wait()
+
+    def count(word):
+        found = re.search(rf"(\d+) {word}", last)
+        return int(found.group(1)) if found else 0
+
+    failed = count("failed") + count("error")
+    if status != 0 and failed == 0:
+        failed = 1
+    return count("passed"), failed, count("skipped")
+
+
+def main():
+    """Runs what the arguments ask for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--build", default="build", type=pathlib.Path)
+    parser.add_argument("--valgrind", action="store_true")
+    parser.add_argument("--only", choices=["unit", "system"])
+    parser.add_argument("pytest", nargs="*", help="arguments for pytest")
+    arguments = parser.parse_args()
+    build = (ROOT / arguments.build).resolve()
+    passed = failed = skipped = 0
+    if arguments.only != "system":
+        programs = [p for p in sorted(build.glob("test_*"))
+                    if p.suffix == ""]
+        failed += not programs
+        for program in programs:
+            results = [run_unit(program)]
+            if arguments.valgrind:
+                results.append(run_unit(program, VALGRIND))
+            passed += sum(r[0] for r in results)
+            failed += sum(r[1] for r in results)
+    if arguments.only != "unit":
+        counts = run_system(build / "nompd-sync", arguments.pytest)
+        passed, failed = passed + counts[0], failed + counts[1]
+        skipped = counts[2]
+    tail = f", {skipped} skipped" if skipped else ""
+    print(f"{arguments.build.name}: {passed} passed, {failed} failed{tail}")
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,285 @@
+"""What the system tests share: the program under test, an upstream, a store.
+
+NOMPD_SYNC names the program; otherwise it is the one in the build folder.
+"""
+import collections
+import json
+import os
+import pathlib
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+sys.dont_write_bytecode = True
+
+import model  # noqa: E402
+from upstream import (  # noqa: E402
+    LISTS, Upstream, activity, authorization, bundle, dumps, plan)
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PROGRAM = os.environ.get("NOMPD_SYNC", str(ROOT / "build" / "nompd-sync"))
+KEY = "s3cret-k3y-0f-the-t3sts"
+PATIENCE = 120      # seconds until a program that does not end is a failure
+
+RESULT = re.compile(
+    r'\{"version":\d+,"added":\d+,"updated":\d+,"unchanged":\d+,'
+    r'"deleted":\d+,"durationMs":\d+\}\n')
+
+Record = collections.namedtuple(
+    "Record", "key data version deleted updated hash")
+Dump = collections.namedtuple("Dump", "records version last_sync history")
+EMPTY = Dump({}, 0, None, [])
+
+# A filled store's upstream: two of the records differ from the usual form.
+FILLED = (
+    [plan("p1", "a1", "a2"), plan("p2", "a3"), plan("p3", "gone")],
+    [activity("a1"), activity("a2", "000042"), activity("a3")],
+    [authorization("r1"), authorization("r2", "1", "2"),
+     authorization("r3", name="Åse 💊")],
+)
+
+
+class Outcome:
+    """How a process ended and what it said."""
+
+    def __init__(self, status, out, err):
+        self.status = status
+        self.out = out
+        self.err = err
+
+    @property
+    def result(self):
+        """The result line; nothing else may stand on standard output."""
+        assert self.status == 0, (self.status, self.err)
+        assert RESULT.fullmatch(self.out), self.out
+        return json.loads(self.out)
+
+    @property
+    def counts(self):
+        """(added, updated, unchanged, deleted)"""
+        return tuple(self.result[name] for name in model.COUNTS)
+
+    def failed(self, status, *pieces):
+        """The program failed with status and says every piece."""
+        assert self.status == status, (self.status, self.out, self.err)
+        assert self.out == ""
+        assert self.err.endswith("\n")
+        for piece in pieces:
+            assert re.search(piece, self.err, re.I), (piece, self.err)
+
+
+class Sync:
+    """nompd-sync with a store in a folder of its own."""
+
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
+        self.store = self.folder / "store.db"
+        self.temporary = self.folder / "tmp"
+        self.temporary.mkdir()
+        self.url = None
+        self.processes = []
+
+    def environment(self, key=KEY, **more):
+        env = {name: value for name, value in os.environ.items()
+               if not name.startswith("NOMPD_")
+               and not name.lower().endswith("_proxy")}
+        env["TMPDIR"] = str(self.temporary)
+        if key is not None:
+            env["NOMPD_UPSTREAM_API_KEY"] = key
+        env.update(more)
+        return env
+
+    def arguments(self, args, url=None):
+        args = [str(a) for a in args]
+        if args and args[0] in ("init", "history", "show"):
+            defaults = {"--store": f"sqlite:{self.store}"}
+        elif args and args[0] == "reconvert":
+            defaults = {"--store": f"sqlite:{self.store}"}
+        else:
+            defaults = {"--store": f"sqlite:{self.store}",
+                        "--upstream": url or self.url, "--retries": "0"}
+        for flag, value in defaults.items():
+            if flag not in args and value is not None:
+                args += [flag, value]
+        return args
+
+    def start(self, *args, url=None, key=KEY, env=None, wrap=(), **popen):
+        command = [*wrap, PROGRAM, *self.arguments(args, url)]
+        popen.setdefault("stdin", subprocess.DEVNULL)
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env=self.environment(key, **(env or {})), cwd=self.folder,
+            **popen)
+        self.processes.append(process)
+        return process
+
+    def finish(self, process):
+        """Waits for the end; what holds for every run is checked here."""
+        out, err = process.communicate(timeout=PATIENCE)
+        out = out.decode("utf-8")
+        err = err.decode("utf-8")
+        for sign in ("Sanitizer", "runtime error:"):
+            assert sign not in err, err
+        assert KEY not in out + err
+        return Outcome(process.returncode, out, err)
+
+    def run(self, *args, **options):
+        return self.finish(self.start(*args, **options))
+
+    def show(self, collection, key):
+        outcome = self.run("show", collection, key)
+        assert outcome.status == 0, outcome.err
+        return outcome.out
+
+    def history(self, *args):
+        outcome = self.run("history", "--format", "json", *args)
+        assert outcome.status == 0, outcome.err
+        return json.loads(outcome.out)
+
+    def dump(self):
+        return dump(self.store)
+
+    def close(self):
+        for process in self.processes:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+            for pipe in (process.stdout, process.stderr):
+                pipe.close()
+
+
+# What is in a store
+
+def copy_store(source, target):
+    """The database file and what a killed run left beside it."""
+    for path in pathlib.Path(source).parent.glob(
+            pathlib.Path(source).name + "*"):
+        if not path.name.endswith(("-lease", "-shm")):
+            shutil.copy(path, str(target) + path.name[len(source.name):])
+
+
+def dump(store):
+    """All records, the version and the history; EMPTY without a store."""
+    if not store.exists():
+        return EMPTY
+    database = sqlite3.connect(store, timeout=PATIENCE)
+    try:
+        database.execute("BEGIN")
+        return read_all(database)
+    finally:
+        database.close()
+
+
+def read_all(database):
+    tables = {row[0] for row in database.execute(
+        "SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    if not tables:
+        return EMPTY
+    records = {}
+    for name in model.COLLECTIONS:
+        for row in database.execute(
+                "SELECT _id, BusinessKey, Data, Version, IsDeleted,"
+                f" UpdatedAt, ContentHash FROM {name}"):
+            assert row[0] == row[1]
+            records[name, row[0]] = Record(*row[1:])
+    version, last_sync = database.execute(
+        "SELECT CurrentVersion, LastSyncAt FROM SyncMetadata"
+    ).fetchone() or (0, None)
+    history = database.execute(
+        "SELECT * FROM SyncHistory ORDER BY Version").fetchall()
+    state = Dump(records, version or 0, last_sync, history)
+    check(state)
+    return state
+
+
+def check(state):
+    """What holds for every record of every store."""
+    for record in state.records.values():
+        assert record.deleted in (0, 1)
+        assert 1 <= record.version <= state.version
+        assert len(record.data) == int.from_bytes(record.data[:4], "little")
+        assert record.hash == model.content_hash(model.decode(record.data))
+
+
+def essence(state):
+    """Records without the time of their change."""
+    return {where: record._replace(updated=None)
+            for where, record in state.records.items()}
+
+
+def rows(state):
+    """Records in the form of the model."""
+    return {where: model.Row(r.data, r.version, bool(r.deleted), r.hash)
+            for where, r in state.records.items()}
+
+
+def folder_upstream(folder, *lists, shape=bundle):
+    """A folder laid out like the upstream; gives its URL."""
+    for path, resources in zip(LISTS, lists):
+        file = pathlib.Path(folder) / (path + ".json")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(dumps(shape(list(resources))), encoding="utf-8")
+    return pathlib.Path(folder).as_uri()
+
+
+# Fixtures
+
+@pytest.fixture(scope="session", autouse=True)
+def program():
+    if not os.access(PROGRAM, os.X_OK):
+        pytest.exit(f"{PROGRAM}: no program to test (set NOMPD_SYNC)", 2)
+
+
+@pytest.fixture
+def upstream():
+    server = Upstream()
+    server.serve(*FILLED)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def elsewhere():
+    """A second server, which nothing may reach."""
+    server = Upstream()
+    server.serve()
+    yield server
+    server.stop()
+    assert server.connections == 0
+
+
+@pytest.fixture
+def bare(tmp_path):
+    """The program without an upstream."""
+    program = Sync(tmp_path)
+    yield program
+    program.close()
+
+
+@pytest.fixture
+def sync(bare, upstream):
+    """The program with an upstream that serves FILLED, and no store yet."""
+    bare.url = upstream.url
+    return bare
+
+
+@pytest.fixture(scope="session")
+def filled_store(tmp_path_factory):
+    """A store after one run over FILLED; copied, never written."""
+    folder = tmp_path_factory.mktemp("filled")
+    program = Sync(folder)
+    url = folder_upstream(folder / "upstream", *FILLED)
+    assert program.run(url=url).counts == (15, 0, 0, 0)
+    program.close()
+    return program.store
+
+
+@pytest.fixture
+def filled(sync, filled_store):
+    """The program with that upstream and the store already filled."""
+    copy_store(filled_store, sync.store)
+    return sync

@@ -1,0 +1,177 @@
+"""A run that is killed anywhere: readers see the old state or the new one,
+and the next run ends where a run that was never killed ends."""
+import random
+import signal
+import subprocess
+import time
+
+import pytest
+
+from conftest import (
+    FILLED, Sync, copy_store, dump, essence, folder_upstream)
+from upstream import activity, authorization, plan
+
+MAX_STEPS = 2000    # store steps of a small run; far fewer are needed
+
+CHANGED = (
+    [plan("p0"), FILLED[0][0], plan("p2", "a1", name="new")],
+    [activity("a0"), *FILLED[1][:2]],
+    [authorization("r0"), FILLED[2][1], authorization("r3", "9")],
+)
+
+
+def peek(sync):
+    """What a reader sees, from a copy: the program's files stay as left."""
+    copy = sync.folder / "copy"
+    copy.mkdir(exist_ok=True)
+    for path in copy.iterdir():
+        path.unlink()
+    copy_store(sync.store, copy / "store.db")
+    return dump(copy / "store.db")
+
+
+def summary(state):
+    return essence(state), state.version, len(state.history)
+
+
+class Case:
+    """Before, a run over url, and after it."""
+
+    def __init__(self, sync, store, url, *args):
+        self.sync, self.store, self.url, self.args = sync, store, url, args
+        self.reset()
+        self.old = summary(peek(sync))
+        started = time.monotonic()
+        assert self.run().status == 0
+        self.seconds = time.monotonic() - started
+        self.new = summary(peek(sync))
+        assert self.old[1:] != self.new[1:]
+
+    def reset(self):
+        for path in self.sync.folder.glob("store.db*"):
+            path.unlink()
+        if self.store:
+            copy_store(self.store, self.sync.store)
+
+    def run(self, **options):
+        return self.sync.run(*self.args, url=self.url, **options)
+
+    def check_killed(self):
+        seen = summary(peek(self.sync))
+        assert seen in (self.old, self.new)
+        return seen == self.new
+
+    def check_next_run(self, done):
+        assert self.run().status == 0
+        again = summary(peek(self.sync))
+        if done:
+            assert again[0] == self.new[0]
+            assert again[1] == self.new[1] + 1
+        else:
+            assert again == self.new
+
+
+def kill_at_every_step(case):
+    outcomes = set()
+    for step in range(1, MAX_STEPS):
+        case.reset()
+        ended = case.run(env={"NOMPD_STORE_KILL_AT": str(step)})
+        if ended.status == 0:
+            assert summary(peek(case.sync)) == case.new
+            break
+        assert ended.status == -signal.SIGKILL, ended.err
+        assert ended.out == ""
+        done = case.check_killed()
+        case.check_next_run(done)
+        outcomes.add(done)
+    else:
+        pytest.fail(f"more than {MAX_STEPS} steps")
+    assert step > 2
+    assert False in outcomes
+
+
+def test_every_step_of_a_changing_run(bare, filled_store):
+    url = folder_upstream(bare.folder / "up", *CHANGED)
+    kill_at_every_step(Case(bare, filled_store, url))
+
+
+def test_every_step_of_the_first_run(bare):
+    url = folder_upstream(bare.folder / "up", [FILLED[0][0]], [FILLED[1][0]],
+                          [FILLED[2][0]])
+    kill_at_every_step(Case(bare, None, url))
+
+
+def test_every_step_of_an_unchanged_run(bare, filled_store):
+    url = folder_upstream(bare.folder / "up", *FILLED)
+    kill_at_every_step(Case(bare, filled_store, url))
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """A store of some thousand records and an upstream that differs."""
+    folder = tmp_path_factory.mktemp("large")
+    program = Sync(folder)
+    first = folder_upstream(folder / "first", *generation(0))
+    assert program.run(url=first).status == 0
+    program.close()
+    return program.store, folder_upstream(folder / "second", *generation(1))
+
+
+def generation(number):
+    keys = [f"k{i:04}" for i in range(number * 50, 600 + number * 50)]
+
+    def articles(i):
+        return [str(number * (i % 3)), "1"]
+    return ([plan(k, k, f"gone{i}") for i, k in enumerate(keys)],
+            [activity(k, *articles(i)) for i, k in enumerate(keys)],
+            [authorization(k, *articles(i)) for i, k in enumerate(keys)])
+
+
+def test_any_moment(bare, large):
+    store, url = large
+    case = Case(bare, store, url, "--log-level", "error")
+    chance = random.Random(20250410)
+    for _ in range(15):
+        case.reset()
+        process = bare.start(*case.args, url=url)
+        try:
+            process.wait(chance.uniform(0, case.seconds))
+        except subprocess.TimeoutExpired:
+            process.kill()
+        assert bare.finish(process).status in (0, -signal.SIGKILL)
+        case.check_next_run(case.check_killed())
+
+
+def test_killed_again_and_again(bare, large):
+    """Runs that follow each other over what the one before left."""
+    store, url = large
+    case = Case(bare, store, url, "--log-level", "error")
+    case.reset()
+    chance = random.Random(20250411)
+    for _ in range(8):
+        process = bare.start(*case.args, url=url)
+        try:
+            process.wait(chance.uniform(0, case.seconds))
+        except subprocess.TimeoutExpired:
+            process.kill()
+        bare.finish(process)
+        if summary(peek(bare))[0] == case.new[0]:
+            break
+        assert summary(peek(bare)) == case.old
+    assert case.run().status == 0
+    assert summary(peek(bare))[0] == case.new[0]
+
+
+def test_readers_during_a_run(bare, large):
+    """Every transaction of a reader shows one whole state."""
+    store, url = large
+    case = Case(bare, store, url, "--log-level", "error")
+    case.reset()
+    process = bare.start(*case.args, url=url)
+    seen = [summary(bare.dump())]
+    while process.poll() is None:
+        seen.append(summary(bare.dump()))
+    assert bare.finish(process).status == 0
+    seen.append(summary(bare.dump()))
+    assert all(state in (case.old, case.new) for state in seen)
+    assert seen[0] == case.old and seen[-1] == case.new
