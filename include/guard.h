@@ -13,7 +13,7 @@
 /* Below so many deletions in a collection a percentage is not looked at. */
 #define GUARD_FLOOR 10
 
-/* 0 = let through; -1 = held (STATUS_HELD), with all numbers. */
+/* 0 = let through; -1 = held (STATUS_HELD), a line for each collection. */
 int guard_check(const struct tally tallies[COLLECTION_RAW_MAX],
     struct max_delete max_delete, struct error *err);
 

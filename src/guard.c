@@ -40,12 +40,12 @@ describe(const struct tally *tally, enum collection collection,
 	if (is_emptied(tally))
 		(void)snprintf(text + len, size - len, "%s: the upstream gave"
 		    " no usable record, the store holds %" PRIu64 " live ones"
-		    " (--max-delete 100%% lets it through); ",
+		    " (--max-delete 100%% lets it through)\n",
 		    collection_name(collection), tally->live);
 	else
 		(void)snprintf(text + len, size - len, "%s: %" PRIu64 " of %"
 		    PRIu64 " live records would be deleted (allowed are %"
-		    PRIu64 "%s; --max-delete %" PRIu64 " lets it through); ",
+		    PRIu64 "%s; --max-delete %" PRIu64 " lets it through)\n",
 		    collection_name(collection), tally->deleted, tally->live,
 		    max_delete.value, max_delete.is_percent ? " %" : "",
 		    tally->deleted);
@@ -67,7 +67,7 @@ guard_check(const struct tally tallies[COLLECTION_RAW_MAX],
 	}
 	if (text[0] == '\0')
 		return 0;
-	return error_set(err, STATUS_HELD, "the guard held the run, nothing"
-	    " was written: %ssee what it would do with --dry-run --plan,"
+	return error_set(err, STATUS_HELD, "the guard held the run; nothing"
+	    " was written\n%ssee what would be deleted with --dry-run --plan,"
 	    " and make sure that the upstream means it", text);
 }
