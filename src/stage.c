@@ -8,7 +8,7 @@
 /* Pages that SQLite holds in memory, whatever the size of the stage. */
 #define STAGE_PRAGMAS \
 	"PRAGMA page_size = 16384;" \
-	"PRAGMA cache_size = -8192;" \
+	"PRAGMA cache_size = -4096;" \
 	"PRAGMA journal_mode = OFF;" \
 	"PRAGMA synchronous = OFF;" \
 	"PRAGMA locking_mode = EXCLUSIVE;" \

@@ -27,7 +27,7 @@
 /* How long to wait for another process that is in the file for a moment. */
 #define BUSY_TIMEOUT_MS 10000
 /* Pages that SQLite holds in memory, whatever the size of the store. */
-#define CACHE_KIB 8192
+#define CACHE_KIB 4096
 /* A page of the file; larger ones waste less on records of a kilobyte. */
 #define PAGE_BYTES 16384
 

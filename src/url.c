@@ -82,7 +82,7 @@ url_resolve(const char *base, const char *reference, char **out,
 	code = curl_url_set(handle, CURLUPART_URL, base, 0);
 	if (code == CURLUE_OK)
 		code = curl_url_set(handle, CURLUPART_URL, reference,
-		    CURLU_URLENCODE);
+		    CURLU_URLENCODE | CURLU_ALLOW_SPACE);
 	if (code == CURLUE_OK)
 		code = curl_url_set(handle, CURLUPART_FRAGMENT, NULL, 0);
 	if (code != CURLUE_OK) {
