@@ -17,9 +17,6 @@
 /* Keys of one further part, as BSON. */
 #define MAX_PART_KEY_BYTES (256 * 1024)
 
-/* The member of an entry (and of a further part) for an act: "Added". */
-const char *history_act_name(enum act act);
-
 /*
  * Writes the entry: further parts of long key lists first, the entry last.
  */

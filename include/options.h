@@ -69,10 +69,10 @@ struct options {
  * variable; status STATUS_USAGE.  No fault shows a secret.
  *
  * Starts the log as asked for (log_init()), also before it gives -1, and keeps
- * the key out of it until options_clear().  Unknown NOMPD_ variables are
- * warned of (but not those that Kubernetes sets beside a service).  With
- * --help or --version nothing else is looked at.  The caller calls
- * options_clear(), also after -1.
+ * the key that a run uses out of it until options_clear().  Unknown NOMPD_
+ * variables are warned of (but not those that Kubernetes sets beside a
+ * service).  With --help or --version nothing else is looked at.  The caller
+ * calls options_clear(), also after -1.
  */
 int options_parse(struct options *opts, int argc, char *argv[],
     struct error *err);

@@ -24,7 +24,8 @@ int secret_from_variable(const char *name, struct secret **out,
 /*
  * The same from the file at path; one trailing newline (LF or CR LF) is
  * dropped.  An unreadable or empty file is an error that names variable (where
- * the path came from) and path.
+ * the path came from) and path (only one with a slash: another may be a key
+ * that was given by mistake).
  */
 int secret_from_file(const char *variable, const char *path,
     struct secret **out, struct error *err);

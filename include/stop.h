@@ -6,6 +6,7 @@
 #ifndef NOMPD_STOP_H
 #define NOMPD_STOP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "error.h"
@@ -15,6 +16,12 @@
  * only state of the process beside the log.
  */
 int stop_init(int64_t deadline_ms, struct error *err);
+
+/* The run is published: from here on signals change nothing. */
+void stop_ignore_signals(void);
+
+/* True once a signal has come. */
+bool stop_is_signalled(void);
 
 /*
  * 0 = go on.  -1 = stop: err has STATUS_INTERRUPTED + the signal, or late when

@@ -51,7 +51,7 @@ fail_type(const struct bundle *bundle, const bson_t *resource,
 		return error_set(err, STATUS_PROTOCOL, "an object without a"
 		    " resourceType where a %s was expected",
 		    bundle->resource_type);
-	if (strcmp(type.text, "OperationOutcome") != 0)
+	if (!fhir_text_equals(type, "OperationOutcome"))
 		return error_set(err, STATUS_PROTOCOL,
 		    "a \"%.64s\" where a %s was expected", type.text,
 		    bundle->resource_type);
@@ -59,13 +59,6 @@ fail_type(const struct bundle *bundle, const bson_t *resource,
 	return error_set(err, STATUS_PROTOCOL,
 	    "an OperationOutcome where a %s was expected%s%s",
 	    bundle->resource_type, text[0] != '\0' ? ": " : "", text);
-}
-
-static bool
-is_text(struct fhir_text text, const char *word)
-{
-	return text.text != NULL && text.len == strlen(word) &&
-	    memcmp(text.text, word, text.len) == 0;
 }
 
 static int
@@ -78,7 +71,7 @@ take_resource(struct bundle *bundle, uint64_t position, const uint8_t *doc,
 	if (!bson_init_static(&resource, doc, len))
 		return error_set(err, STATUS_PROTOCOL, "not a BSON document");
 	type = fhir_resource_type(&resource);
-	if (!is_text(type, bundle->resource_type)) {
+	if (!fhir_text_equals(type, bundle->resource_type)) {
 		fail_type(bundle, &resource, type, err);
 		return place(bundle, position, &resource, err);
 	}
@@ -91,20 +84,47 @@ take_resource(struct bundle *bundle, uint64_t position, const uint8_t *doc,
 static bool
 is_left_out(const bson_iter_t *search)
 {
-	bson_iter_t mode;
-	const char *text;
+	struct fhir_text text;
+	bson_iter_t	 mode;
+	uint32_t	 len;
 
 	if (!BSON_ITER_HOLDS_DOCUMENT(search) ||
 	    !bson_iter_recurse(search, &mode) ||
 	    !bson_iter_find(&mode, "mode") || !BSON_ITER_HOLDS_UTF8(&mode))
 		return false;
-	text = bson_iter_utf8(&mode, NULL);
-	return strcmp(text, "outcome") == 0 || strcmp(text, "include") == 0;
+	text.text = bson_iter_utf8(&mode, &len);
+	text.len = len;
+	return fhir_text_equals(text, "outcome") ||
+	    fhir_text_equals(text, "include");
 }
 
-/* Two members of an entry with one name: which of them would count? */
+/*
+ * A member of an entry, all that is below it: does a name stand in an object
+ * twice?  The resource is looked at where it is taken.
+ */
 static int
-check_entry_members(const bson_t *entry, struct error *err)
+check_below(struct bundle *bundle, const bson_iter_t *member,
+    struct error *err)
+{
+	uint8_t	       hash[HASH_BYTES];
+	const uint8_t *doc;
+	uint32_t       len;
+
+	if (BSON_ITER_HOLDS_DOCUMENT(member))
+		bson_iter_document(member, &len, &doc);
+	else if (BSON_ITER_HOLDS_ARRAY(member))
+		bson_iter_array(member, &len, &doc);
+	else
+		return 0;
+	if (hash_document(bundle->hasher, doc, len, hash, err) == -1)
+		return error_prefix(err, "Bundle.entry.%.64s",
+		    bson_iter_key(member));
+	return 0;
+}
+
+/* Two members of one name in an entry: which of them would count? */
+static int
+check_entry(struct bundle *bundle, const bson_t *entry, struct error *err)
 {
 	const char *names[MAX_ENTRY_MEMBERS];
 	bson_iter_t iter;
@@ -123,6 +143,9 @@ check_entry_members(const bson_t *entry, struct error *err)
 				    "duplicate member name \"%.64s\" in a"
 				    " Bundle entry", names[i]);
 		}
+		if (strcmp(names[count], "resource") != 0 &&
+		    check_below(bundle, &iter, err) == -1)
+			return -1;
 		count++;
 	}
 	return 0;
@@ -134,24 +157,28 @@ take_entry(struct bundle *bundle, const struct json_part_info *info,
     struct error *err)
 {
 	bson_t	       entry;
-	bson_iter_t    iter;
+	bson_iter_t    search, resource;
 	const uint8_t *doc;
 	uint32_t       len;
 
 	if (!bson_init_static(&entry, info->doc, info->len))
 		return error_set(err, STATUS_PROTOCOL, "not a BSON document");
-	if (check_entry_members(&entry, err) == -1)
+	if (check_entry(bundle, &entry, err) == -1)
 		return place(bundle, info->position, NULL, err);
-	if (bson_iter_init_find(&iter, &entry, "search") && is_left_out(&iter))
+	if (!bson_iter_init_find(&resource, &entry, "resource"))
 		return 0;
-	if (!bson_iter_init_find(&iter, &entry, "resource"))
-		return 0;
-	if (!BSON_ITER_HOLDS_DOCUMENT(&iter)) {
+	if (!BSON_ITER_HOLDS_DOCUMENT(&resource)) {
 		error_set(err, STATUS_PROTOCOL,
 		    "a Bundle entry whose resource is not an object");
 		return place(bundle, info->position, NULL, err);
 	}
-	bson_iter_document(&iter, &len, &doc);
+	if (bson_iter_init_find(&search, &entry, "search") &&
+	    is_left_out(&search)) {
+		if (check_below(bundle, &resource, err) == -1)
+			return place(bundle, info->position, NULL, err);
+		return 0;
+	}
+	bson_iter_document(&resource, &len, &doc);
 	return take_resource(bundle, info->position, doc, len, err);
 }
 
@@ -180,9 +207,11 @@ take_link(struct bundle *bundle, const bson_t *link, struct error *err)
 	    bson_iter_utf8(&iter, NULL)[0] == '\0')
 		return error_set(err, STATUS_PROTOCOL,
 		    "a next link without a url");
-	if (bundle->next != NULL)
-		return error_set(err, STATUS_PROTOCOL, "two next links");
-	bundle->next = xstrdup(bson_iter_utf8(&iter, NULL));
+	if (bundle->next == NULL)
+		bundle->next = xstrdup(bson_iter_utf8(&iter, NULL));
+	else if (strcmp(bundle->next, bson_iter_utf8(&iter, NULL)) != 0)
+		return error_set(err, STATUS_PROTOCOL, "two next links that"
+		    " differ");
 	return 0;
 }
 
@@ -261,12 +290,12 @@ take_object(struct bundle *bundle, const struct json_part_info *info,
 	if (!bson_init_static(&object, info->doc, info->len))
 		return error_set(err, STATUS_PROTOCOL, "not a BSON document");
 	type = fhir_resource_type(&object);
-	if (is_text(type, "Bundle"))
+	if (fhir_text_equals(type, "Bundle"))
 		return take_envelope(bundle, &object, err);
 	if (info->part == JSON_PART_OBJECT)
 		return take_resource(bundle, info->position, info->doc,
 		    info->len, err);
-	if (!is_text(type, bundle->resource_type))
+	if (!fhir_text_equals(type, bundle->resource_type))
 		return fail_type(bundle, &object, type, err);
 	return error_set(err, STATUS_PROTOCOL, "a %s with a member \"entry\""
 	    " before its resourceType", bundle->resource_type);

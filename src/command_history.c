@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "collection.h"
 #include "command.h"
+#include "stop.h"
 #include "store.h"
 #include "xalloc.h"
 
@@ -119,6 +120,8 @@ print_parts(const struct key_list *list, bool *is_first, struct buf *text,
 	char			 *act;
 	int			  rc;
 
+	if (strlen(list->name) <= strlen(KEYS_SUFFIX))
+		return fail_damaged(list->entry, err);
 	act = xstrndup(list->name, strlen(list->name) - strlen(KEYS_SUFFIX));
 	rc = store_history_keys_open(list->store, list->entry->version,
 	    list->collection, act, &cursor, err);
@@ -240,6 +243,10 @@ print_entries(const struct options *opts, struct store *store,
 	else
 		(void)printf("[");
 	while ((rc = store_history_next(cursor, &entry, err)) == 1) {
+		rc = ferror(stdout) ? command_flush(err) :
+		    stop_check(STATUS_STORE, err);
+		if (rc == -1)
+			break;
 		rc = print_entry(opts, store, &entry, is_first, err);
 		is_first = false;
 		if (rc == -1)

@@ -26,7 +26,7 @@ is_inside(const char *root, const char *path)
 	size_t len = strlen(root);
 
 	/* The root may be "/" itself. */
-	if (len > 0 && root[len - 1] == '/')
+	while (len > 0 && root[len - 1] == '/')
 		len--;
 	return strncmp(root, path, len) == 0 && path[len] == '/';
 }
@@ -39,19 +39,25 @@ open_candidate(const char *path, char resolved[PATH_MAX], int *fd)
 	struct stat		 status;
 	char			*name;
 	size_t			 i;
+	int			 reason = ENOENT;
 
 	for (i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
 		name = xasprintf("%s%s", path, suffixes[i]);
+		*fd = -1;
+		errno = 0;
 		if (realpath(name, resolved) != NULL &&
-		    stat(resolved, &status) == 0 &&
-		    !S_ISDIR(status.st_mode)) {
-			free(name);
+		    stat(resolved, &status) == 0 && !S_ISDIR(status.st_mode))
 			*fd = open(resolved, O_RDONLY | O_CLOEXEC);
-			return *fd == -1 ? -1 : 0;
-		}
+		else if (errno == 0)
+			errno = ENOENT;
 		free(name);
+		if (*fd != -1)
+			return 0;
+		/* What keeps us from reading it says more than its absence. */
+		if (errno != ENOENT && reason == ENOENT)
+			reason = errno;
 	}
-	errno = ENOENT;
+	errno = reason;
 	return -1;
 }
 
@@ -75,8 +81,10 @@ open_url(const struct folder *folder, const char *url, int *fd,
 	int   rc = -1;
 
 	*fd = -1;
-	if (url_file_path(url, &path, err) == -1)
+	if (url_file_path(url, &path, err) == -1) {
+		err->status = STATUS_PROTOCOL;
 		return -1;
+	}
 	if (!is_written_inside(folder->path, path))
 		error_set(err, STATUS_PROTOCOL, "a link that leaves the"
 		    " upstream's folder %s: %s", folder->path, path);

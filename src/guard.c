@@ -6,6 +6,8 @@
 #include "guard.h"
 
 #define ALL_PERCENT 100
+/* Bytes of a value of --max-delete as text. */
+#define MAX_VALUE_TEXT 24
 
 static bool
 is_all(struct max_delete max_delete)
@@ -39,23 +41,39 @@ describe(const struct tally *tally, enum collection collection,
 
 	if (is_emptied(tally))
 		(void)snprintf(text + len, size - len, "%s: the upstream gave"
-		    " no usable record, the store holds %" PRIu64 " live ones"
-		    " (--max-delete 100%% lets it through)\n",
-		    collection_name(collection), tally->live);
+		    " no usable record, the store holds %" PRIu64 " live"
+		    " ones\n", collection_name(collection), tally->live);
 	else
 		(void)snprintf(text + len, size - len, "%s: %" PRIu64 " of %"
 		    PRIu64 " live records would be deleted (allowed are %"
-		    PRIu64 "%s; --max-delete %" PRIu64 " lets it through)\n",
-		    collection_name(collection), tally->deleted, tally->live,
-		    max_delete.value, max_delete.is_percent ? " %" : "",
-		    tally->deleted);
+		    PRIu64 "%s)\n", collection_name(collection),
+		    tally->deleted, tally->live, max_delete.value,
+		    max_delete.is_percent ? " %" : "");
+}
+
+/* The smallest value that lets all of the run through. */
+static void
+advise(const struct tally tallies[COLLECTION_RAW_MAX], char *text, size_t size)
+{
+	uint64_t most = 0;
+	int	 i;
+
+	for (i = 0; i < COLLECTION_RAW_MAX; i++) {
+		if (is_emptied(&tallies[i])) {
+			(void)snprintf(text, size, "100%%");
+			return;
+		}
+		if (tallies[i].deleted > most)
+			most = tallies[i].deleted;
+	}
+	(void)snprintf(text, size, "%" PRIu64, most);
 }
 
 int
 guard_check(const struct tally tallies[COLLECTION_RAW_MAX],
     struct max_delete max_delete, struct error *err)
 {
-	char text[MAX_ERROR_TEXT / 2] = "";
+	char text[MAX_ERROR_TEXT / 2] = "", value[MAX_VALUE_TEXT];
 	int  i;
 
 	if (is_all(max_delete))
@@ -67,7 +85,9 @@ guard_check(const struct tally tallies[COLLECTION_RAW_MAX],
 	}
 	if (text[0] == '\0')
 		return 0;
+	advise(tallies, value, sizeof(value));
 	return error_set(err, STATUS_HELD, "the guard held the run; nothing"
-	    " was written\n%ssee what would be deleted with --dry-run --plan,"
-	    " and make sure that the upstream means it", text);
+	    " was written\n%ssee what would be deleted with --dry-run --plan;"
+	    " if the upstream means it, --max-delete %s lets this run through",
+	    text, value);
 }

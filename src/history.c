@@ -13,12 +13,6 @@ static const char *const act_names[ACT__MAX] = {
 	[ACT_DELETE] = "Deleted",
 };
 
-const char *
-history_act_name(enum act act)
-{
-	return act_names[act];
-}
-
 struct context {
 	struct stage *stage;
 	struct store *store;

@@ -24,6 +24,7 @@
 #define MAX_SLEEP_MS 1000
 
 enum http_status {
+	HTTP_NO_CONTENT = 204,
 	HTTP_REDIRECT_MIN = 300,
 	HTTP_REDIRECT_MAX = 399,
 	HTTP_UNAUTHORIZED = 401,
@@ -95,6 +96,9 @@ is_length_unknown(const struct transfer *transfer)
 {
 	long version = 0;
 
+	/* It has no body, and that is complete (RFC 9110, 15.3.5). */
+	if (response_status(transfer) == HTTP_NO_CONTENT)
+		return false;
 	(void)curl_easy_getinfo(transfer->handle, CURLINFO_HTTP_VERSION,
 	    &version);
 	return version <= CURL_HTTP_VERSION_1_1 &&
@@ -423,14 +427,17 @@ finish_success(struct transfer *transfer)
 
 	if (!transfer->has_begun && begin_body(transfer) == -1)
 		return -1;
-	if (transfer->is_gzip && !gunzip_is_whole(transfer->gunzip)) {
+	if (transfer->is_gzip && transfer->encoded > 0 &&
+	    !gunzip_is_whole(transfer->gunzip)) {
 		error_set(&transfer->err, STATUS_UNAVAILABLE,
 		    "the body is cut off: gzip without its end");
 		return retry(transfer);
 	}
 	if (request->sink->end(request->ctx, transfer->url, &next,
 	    &transfer->err) == -1) {
-		if (!is_length_unknown(transfer) || (transfer->decoded > 0 &&
+		/* A gzip trailer, too, says that the body is complete. */
+		if (!is_length_unknown(transfer) || transfer->is_gzip ||
+		    (transfer->decoded > 0 &&
 		    !request->sink->is_cut(request->ctx)))
 			return -1;
 		transfer->err.status = STATUS_UNAVAILABLE;

@@ -10,6 +10,7 @@
 #include "clock.h"
 #include "error.h"
 #include "log.h"
+#include "stop.h"
 
 /* At most ten progress lines in a second. */
 #define PROGRESS_EVERY_MS 100
@@ -17,6 +18,10 @@
 #define DEFAULT_COLUMNS 80
 /* The part of clock_format()'s text that is the time to the second. */
 #define SECONDS_LEN 19
+
+/* A text that was cut anywhere may end in the middle of the secret: so many
+ * bytes of its start are not shown either. */
+#define MIN_SECRET_PART 8
 
 /* Back to the first column, and the line wiped from there. */
 #define ERASE "\r\033[K"
@@ -88,27 +93,42 @@ cut_secret_len(const char *text, size_t len)
 	return part;
 }
 
-/* Appends text to out with the secret blotted out. */
+/* How many bytes of the secret text begins with. */
+static size_t
+common_len(const char *text)
+{
+	size_t len = 0;
+
+	while (state.secret[len] != '\0' && text[len] == state.secret[len])
+		len++;
+	return len;
+}
+
+/*
+ * Appends text to out with the secret blotted out, and what is left of it
+ * where a longer text was cut.
+ */
 static void
 append_redacted(struct buf *out, const char *text)
 {
-	const char *found;
-	size_t	    len, part;
+	const char *cut;
+	size_t	    whole, len;
 
 	if (state.secret == NULL) {
 		append_text(out, text);
 		return;
 	}
-	while ((found = strstr(text, state.secret)) != NULL) {
-		buf_append(out, text, (size_t)(found - text));
-		append_text(out, BLOT);
-		text = found + strlen(state.secret);
-	}
+	whole = strlen(state.secret);
 	len = strlen(text);
-	part = cut_secret_len(text, len);
-	buf_append(out, text, len - part);
-	if (part > 0)
-		append_text(out, BLOT);
+	cut = text + len - cut_secret_len(text, len);
+	while (text[0] != '\0') {
+		len = common_len(text);
+		if (len == whole || len >= MIN_SECRET_PART || text == cut) {
+			append_text(out, BLOT);
+			text += len;
+		} else
+			buf_append_byte(out, (uint8_t)*text++);
+	}
 }
 
 /*
@@ -186,7 +206,7 @@ write_out(const struct buf *out)
 
 	while (done < out->len) {
 		n = write(STDERR_FILENO, out->data + done, out->len - done);
-		if (n == -1 && errno == EINTR)
+		if (n == -1 && errno == EINTR && !stop_is_signalled())
 			continue;
 		if (n <= 0)
 			return; /* There is nobody left to tell. */

@@ -44,8 +44,11 @@ command_run(const struct options *opts, struct error *err)
 
 	rc = opts->command == COMMAND_RECONVERT ?
 	    run_reconvert(opts, &result, err) : run_sync(opts, &result, err);
-	if (rc == -1 || print_result(&result, err) == 0 || opts->dry_run)
-		return rc == 0 && opts->dry_run ? command_flush(err) : rc;
+	if (rc == -1)
+		return -1;
+	rc = print_result(&result, err);
+	if (rc == 0 || opts->dry_run)
+		return rc;
 	/* What is published stays so: a run that is done is no failure. */
 	log_error("%s; version %lld is published all the same (see nompd-sync"
 	    " history)", err->text, (long long)result.version);

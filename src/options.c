@@ -142,7 +142,7 @@ refuse_flag(struct parse *parse, const char *flag, size_t len,
 	name = xstrndup(flag, len);
 	fault(parse, "%s: no such option; see --help", show(shown, name));
 	free(name);
-	if (flag[len] == '=' || next == NULL || next[0] == '-' ||
+	if (flag[len] == '=' || next == NULL || strncmp(next, "--", 2) == 0 ||
 	    find_command(next) != COMMAND__MAX)
 		return 1;
 	return 2;
@@ -316,7 +316,12 @@ set_values(struct parse *parse)
 		value = find_given(parse, i, &name);
 		if (value != NULL)
 			want = row->set(parse->opts, value);
-		if (value != NULL && want != NULL)
+		if (value == NULL || want == NULL)
+			continue;
+		/* A header given with its value would show the key. */
+		if ((row->commands & HIDE_VALUE) != 0)
+			fault(parse, "%s: %s", name, want);
+		else
 			fault(parse, "%s: %s; have \"%s\"", name, want,
 			    show(shown, value));
 	}

@@ -12,6 +12,8 @@
 
 /* A command as one bit of option_row's commands. */
 #define FOR(command) (1U << (command))
+/* Beside them: a wrong value may hold a secret and is not shown. */
+#define HIDE_VALUE   FOR(COMMAND__MAX)
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 

@@ -398,7 +398,7 @@ const struct option_row option_rows[] = {
 	{ "--upstream", "NOMPD_UPSTREAM_URL", " URL", NULL, set_upstream,
 	    FOR_RUN, "The upstream's base URL: https, http or file." },
 	{ "--upstream-key-header", "NOMPD_UPSTREAM_KEY_HEADER", " NAME",
-	    "X-API-KEY", set_upstream_key_header, FOR_RUN,
+	    "X-API-KEY", set_upstream_key_header, FOR_RUN | HIDE_VALUE,
 	    "The request header that carries the key." },
 	{ "--no-upstream-key", "NOMPD_NO_UPSTREAM_KEY", NULL, NULL,
 	    set_no_upstream_key, FOR_RUN,

@@ -80,7 +80,7 @@ describe_part(void *ctx, const struct json_part_info *info, struct error *err)
 	    !bson_init_static(&doc, info->doc, info->len))
 		return 0;
 	type = fhir_resource_type(&doc);
-	if (type.text != NULL && strcmp(type.text, "OperationOutcome") == 0)
+	if (fhir_text_equals(type, "OperationOutcome"))
 		outcome_describe(&doc, ctx);
 	return 0;
 }

@@ -42,7 +42,8 @@ stage_output(struct output *output, enum collection collection,
 	uint8_t	       hash[HASH_BYTES];
 
 	if (hash_document(output->hasher, data, doc->len, hash, err) == -1)
-		return error_prefix(err, "converting \"%s\"", key);
+		return error_prefix(err, "%s \"%s\"",
+		    collection_name(collection), key);
 	return stage_add(output->stage, collection, key, len, hash, data,
 	    doc->len, err);
 }

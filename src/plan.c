@@ -5,8 +5,8 @@
 #include "plan.h"
 #include "stop.h"
 
-/* Duplicate keys that are named in the log; the others are only counted. */
-#define MAX_DUPLICATES_LOGGED 20
+/* Keys that came more than once and are named in the log, in a collection. */
+#define MAX_DOUBLED_LOGGED 100
 
 /* What is joined, and the counts that come of it. */
 struct join {
@@ -15,25 +15,24 @@ struct join {
 	struct stage_cursor *wanted;
 	struct store_cursor *held;
 	struct tally	    *tally;
+	uint64_t	     doubled; /* keys that came more than once */
 };
 
 /* Outputs come from raw records, whose duplicates were counted there. */
 static void
-count_duplicates(const struct join *join, const struct staged *staged)
+count_duplicates(struct join *join, const struct staged *staged)
 {
-	struct tally *tally = join->tally;
-
 	if (staged->duplicates == 0 || join->collection >= COLLECTION_RAW_MAX)
 		return;
-	if (tally->duplicates < MAX_DUPLICATES_LOGGED)
+	join->tally->duplicates += staged->duplicates;
+	if (++join->doubled <= MAX_DOUBLED_LOGGED)
 		log_warn("%s: the key \"%s\" came %" PRIu64 " times; the last"
 		    " one counts", collection_name(join->collection),
 		    staged->key, staged->duplicates + 1);
-	tally->duplicates += staged->duplicates;
 }
 
 static int
-next_wanted(const struct join *join, struct staged *staged, struct error *err)
+next_wanted(struct join *join, struct staged *staged, struct error *err)
 {
 	int rc;
 
@@ -112,7 +111,7 @@ decide(const struct join *join, int order, const struct staged *staged,
 }
 
 static int
-merge(const struct join *join, struct error *err)
+merge(struct join *join, struct error *err)
 {
 	struct store_state state;
 	struct staged	   staged;
@@ -155,6 +154,10 @@ plan_collection(struct stage *stage, struct store *store,
 		rc = stage_cursor_open(stage, collection, &join.wanted, err);
 	if (rc == 0)
 		rc = merge(&join, err);
+	if (join.doubled > MAX_DOUBLED_LOGGED)
+		log_warn("%s: %" PRIu64 " more keys came several times; the"
+		    " last one counts", name,
+		    join.doubled - MAX_DOUBLED_LOGGED);
 	stage_cursor_close(join.wanted);
 	store_cursor_close(join.held);
 	return rc;

@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <jansson.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 
 #include "log.h"
 #include "plan_print.h"
+#include "stop.h"
 #include "xalloc.h"
 
 static const char *const act_words[ACT__MAX] = {
@@ -16,10 +18,10 @@ static const char *const act_words[ACT__MAX] = {
 	[ACT_DELETE] = "delete",
 };
 
-/* file NULL: standard error. */
-static void
+/* file NULL: standard error, where a terminal must not obey a key. */
+static int
 print_line(FILE *file, enum collection collection,
-    const struct planned *planned)
+    const struct planned *planned, struct error *err)
 {
 	json_t *object;
 	char   *text, *line;
@@ -27,7 +29,12 @@ print_line(FILE *file, enum collection collection,
 	object = json_pack("{s:s, s:s%, s:s}", "collection",
 	    collection_name(collection), "key", planned->key, planned->len,
 	    "act", act_words[planned->act]);
-	text = object != NULL ? json_dumps(object, JSON_COMPACT) : NULL;
+	if (object == NULL)
+		return error_set(err, STATUS_STORE, "%s has a key that is not"
+		    " UTF-8; the store is damaged",
+		    collection_name(collection));
+	text = json_dumps(object, JSON_COMPACT |
+	    (file == NULL ? JSON_ENSURE_ASCII : 0));
 	if (text == NULL)
 		xalloc_end();
 	if (file != NULL)
@@ -39,6 +46,7 @@ print_line(FILE *file, enum collection collection,
 	}
 	free(text);
 	json_decref(object);
+	return 0;
 }
 
 static int
@@ -51,8 +59,13 @@ print_collection(struct stage *stage, FILE *file, enum collection collection,
 
 	if (stage_plan_open(stage, collection, ACT__MAX, &cursor, err) == -1)
 		return -1;
-	while ((rc = stage_plan_next(cursor, &planned, err)) == 1)
-		print_line(file, collection, &planned);
+	while ((rc = stage_plan_next(cursor, &planned, err)) == 1) {
+		rc = stop_check(STATUS_STORE, err);
+		if (rc == 0)
+			rc = print_line(file, collection, &planned, err);
+		if (rc == -1)
+			break;
+	}
 	stage_cursor_close(cursor);
 	return rc;
 }
@@ -78,9 +91,12 @@ is_special(const char *path)
 	return stat(path, &status) == 0 && !S_ISREG(status.st_mode);
 }
 
+/* A write that a signal ended is no fault of the file. */
 static int
 fail(const char *path, struct error *err)
 {
+	if (stop_check(STATUS_STORE, err) == -1)
+		return -1;
 	return error_set(err, STATUS_STORE, "--plan: cannot write %s: %s",
 	    path, strerror(errno));
 }
@@ -101,6 +117,7 @@ close_whole(FILE *file)
 int
 plan_print(struct stage *stage, const char *path, struct error *err)
 {
+	char  resolved[PATH_MAX];
 	FILE *file;
 	char *aside;
 	bool  is_direct;
@@ -108,10 +125,13 @@ plan_print(struct stage *stage, const char *path, struct error *err)
 
 	if (path == NULL)
 		return print_all(stage, NULL, err);
+	/* Through a link the file is replaced, not the link. */
+	if (realpath(path, resolved) != NULL)
+		path = resolved;
 	is_direct = is_special(path);
 	aside = is_direct ? xstrdup(path) : xasprintf("%s.%ld.tmp", path,
 	    (long)getpid());
-	file = fopen(aside, "we");
+	file = fopen(aside, is_direct ? "we" : "wxe");
 	if (file == NULL) {
 		rc = fail(path, err);
 		goto out;

@@ -173,6 +173,7 @@ publish(struct run *run, struct error *err)
 	log_progress("publishing version %" PRId64, result->version);
 	if (store_publish(run->store, err) == -1)
 		return -1;
+	stop_ignore_signals();
 	log_progress_end();
 	log_info("version %" PRId64 " is published", result->version);
 	return 0;
@@ -193,7 +194,7 @@ apply(struct run *run, struct error *err)
 	if (run->opts->dry_run) {
 		run->result->duration_ms = clock_monotonic_ms() -
 		    run->started_ms;
-		return 0;
+		return stop_check(STATUS_STORE, err);
 	}
 	if (write_all(run, now_ms, err) == -1)
 		return -1;

@@ -153,7 +153,9 @@ secret_from_file(const char *variable, const char *path, struct secret **out,
 	int	       rc = -1;
 
 	*out = NULL;
-	name = xasprintf("%s: %s", variable, path);
+	/* A name without a slash may be a key that was given by mistake. */
+	name = strchr(path, '/') != NULL ?
+	    xasprintf("%s: %s", variable, path) : xstrdup(variable);
 	if (secret_new(name, &secret, err) == -1 ||
 	    read_file(name, path, secret, err) == -1)
 		goto out;

@@ -1,6 +1,9 @@
 #include <stdlib.h>
+#include <string.h>
 
+#include "buf.h"
 #include "source.h"
+#include "stop.h"
 #include "xalloc.h"
 
 /* Where the records come from is what rows is set: staged or stored. */
@@ -10,7 +13,14 @@ struct source {
 	struct store	    *store;
 	struct stage_cursor *staged;
 	struct store_cursor *stored;
-	struct store_cursor *found; /* the last ActivityDefinition */
+	struct store_cursor *found;
+	/* The last ActivityDefinition that was looked for; plans with many
+	 * actions often name the same one again. */
+	struct buf	     last_key;
+	const uint8_t	    *last_data;
+	size_t		     last_len;
+	int		     last_answer;
+	bool		     has_last;
 };
 
 int
@@ -58,6 +68,7 @@ source_close(struct source *source)
 	stage_cursor_close(source->staged);
 	store_cursor_close(source->stored);
 	store_cursor_close(source->found);
+	buf_clear(&source->last_key);
 	free(source);
 }
 
@@ -110,11 +121,10 @@ source_next(struct source *source, struct source_record *record,
 	    err);
 }
 
-int
-source_find_activity(void *ctx, const char *key, size_t len, bson_t *out,
+static int
+find_activity(struct source *source, const char *key, size_t len, bson_t *out,
     struct error *err)
 {
-	struct source	   *source = ctx;
 	struct store_record stored;
 	const uint8_t	   *data;
 	size_t		    data_len;
@@ -135,4 +145,34 @@ source_find_activity(void *ctx, const char *key, size_t len, bson_t *out,
 	if (rc != 1 || stored.is_deleted)
 		return rc == -1 ? -1 : 0;
 	return view(stored.data, stored.data_len, stored.key, out, err);
+}
+
+int
+source_find_activity(void *ctx, const char *key, size_t len, bson_t *out,
+    struct error *err)
+{
+	struct source *source = ctx;
+
+	if (stop_check(STATUS_STORE, err) == -1)
+		return -1;
+	if (source->has_last && source->last_key.len == len &&
+	    memcmp(source->last_key.data, key, len) == 0) {
+		if (source->last_answer == 1)
+			(void)bson_init_static(out, source->last_data,
+			    source->last_len);
+		return source->last_answer;
+	}
+	source->has_last = false;
+	source->last_answer = find_activity(source, key, len, out, err);
+	if (source->last_answer == -1)
+		return -1;
+	if (source->last_answer == 1) {
+		/* These bytes stay until the next look-up. */
+		source->last_data = bson_get_data(out);
+		source->last_len = out->len;
+	}
+	source->last_key.len = 0;
+	buf_append(&source->last_key, key, len);
+	source->has_last = len > 0;
+	return source->last_answer;
 }

@@ -35,7 +35,6 @@ stop_init(int64_t deadline_ms, struct error *err)
 		    strerror(errno));
 	memset(&action, 0, sizeof(action));
 	action.sa_handler = on_signal;
-	action.sa_flags = SA_RESTART;
 	sigemptyset(&action.sa_mask);
 	(void)sigaction(SIGTERM, &action, NULL);
 	(void)sigaction(SIGINT, &action, NULL);
@@ -47,6 +46,20 @@ stop_init(int64_t deadline_ms, struct error *err)
 	if (deadline_ms > 0)
 		deadline = clock_monotonic_ms() + deadline_ms;
 	return 0;
+}
+
+void
+stop_ignore_signals(void)
+{
+	(void)signal(SIGTERM, SIG_IGN);
+	(void)signal(SIGINT, SIG_IGN);
+	caught = 0;
+}
+
+bool
+stop_is_signalled(void)
+{
+	return caught != 0;
 }
 
 int

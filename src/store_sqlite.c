@@ -70,7 +70,6 @@ enter_wal(struct store_sqlite *store, struct error *err)
 	/* Readers without the right to make files find -wal and -shm there. */
 	(void)sqlite3_file_control(store->db, NULL, SQLITE_FCNTL_PERSIST_WAL,
 	    &keep);
-	store->is_fresh = false;
 	return sqlite_db_exec(store->db, "PRAGMA journal_mode = WAL", err);
 }
 
@@ -78,13 +77,8 @@ static void
 sqlite_close(struct store *base)
 {
 	struct store_sqlite *store = (struct store_sqlite *)base;
-	struct error	     ignored;
 
-	if (store->db != NULL && !sqlite3_get_autocommit(store->db))
-		(void)sqlite_db_exec(store->db, "ROLLBACK", &ignored);
-	/* A new store that got no run; the next one would do it as well. */
-	if (store->is_fresh)
-		(void)enter_wal(store, &ignored);
+	/* An open transaction is rolled back. */
 	(void)sqlite3_close_v2(store->db);
 	if (store->lease_fd != -1)
 		(void)close(store->lease_fd);
@@ -189,6 +183,18 @@ create_schema(struct store_sqlite *store, struct error *err)
 	return sqlite_db_exec(store->db, "COMMIT", err);
 }
 
+/* One file, one lease, whichever link leads to it. */
+static void
+resolve_path(struct store_sqlite *store)
+{
+	char resolved[PATH_MAX];
+
+	if (realpath(store->path, resolved) == NULL)
+		return;
+	free(store->path);
+	store->path = xstrdup(resolved);
+}
+
 static int
 fail_missing(struct error *err)
 {
@@ -216,11 +222,10 @@ open_for_write(struct store_sqlite *store, enum store_mode mode,
 	    "PRAGMA page_size = " TEXT_OF(PAGE_BYTES), err) == -1 ||
 	    create_schema(store, err) == -1))
 		return -1;
-	/* A file that has just been made has no readers yet; without the log
-	 * its first run writes half as much. */
-	store->is_fresh = is_new;
-	if (!is_new && enter_wal(store, err) == -1)
+	if (enter_wal(store, err) == -1)
 		return -1;
+	/* Now there is a file for the links of its path to lead to. */
+	resolve_path(store);
 	/* Last, because a new schema brings the defaults back. */
 	return set_pragmas(store, err);
 }
@@ -266,16 +271,15 @@ sqlite_open(const char *uri, enum store_mode mode, struct store **out,
     struct error *err)
 {
 	struct store_sqlite *store;
-	char		     resolved[PATH_MAX];
 	const char	    *path = uri + strlen(SCHEME);
 	int		     rc;
 
 	store = xcalloc(1, sizeof(*store));
 	store->lease_fd = -1;
-	/* One file, one lease, whichever link leads to it. */
-	store->path = xstrdup(realpath(path, resolved) != NULL ? resolved :
-	    path);
+	/* A path, never one of SQLite's special names (":memory:", "file:"). */
+	store->path = xasprintf("%s%s", path[0] == '/' ? "" : "./", path);
 	store->base.name = xstrdup(path);
+	resolve_path(store);
 	rc = check_header(store->path, err);
 	if (rc == 0)
 		rc = mode == STORE_READ || mode == STORE_DRY ?
@@ -493,13 +497,9 @@ static int
 sqlite_publish(struct store *base, struct error *err)
 {
 	struct store_sqlite *store = (struct store_sqlite *)base;
-	struct error	     ignored;
 
 	if (sqlite_db_exec(store->db, "COMMIT", err) == -1)
 		return -1;
-	/* What is committed is published, whatever comes after it. */
-	if (store->is_fresh && enter_wal(store, &ignored) == -1)
-		log_warn("store %s: %s", base->name, ignored.text);
 	/* Empties the log.  A reader in the middle of it may prevent that, and
 	 * then the next run does it: nobody waits. */
 	(void)sqlite3_busy_timeout(store->db, 0);

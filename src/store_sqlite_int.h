@@ -6,17 +6,12 @@
 
 #include "store_int.h"
 
-/*
- * path is the file, links resolved; lease_fd is -1 before the first try.
- * is_fresh is true while this process fills a file that it has just made,
- * which is not in WAL mode yet.
- */
+/* path is the file, links resolved; lease_fd is -1 before the first try. */
 struct store_sqlite {
 	struct store base;
 	sqlite3	    *db;
 	char	    *path;
 	int	     lease_fd;
-	bool	     is_fresh;
 };
 
 int store_sqlite_versions_get(struct store *base, struct store_versions *out,

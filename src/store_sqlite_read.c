@@ -48,6 +48,15 @@ store_sqlite_cursor_close(struct store_cursor *base)
 	free(cursor);
 }
 
+/* Binds text that need not outlive the call. */
+static void
+bind_copy(sqlite3_stmt *statement, int index, const char *text, size_t len)
+{
+	if (sqlite3_bind_text64(statement, index, text, len, SQLITE_TRANSIENT,
+	    SQLITE_UTF8) != SQLITE_OK)
+		xalloc_end();
+}
+
 /* The text in a column; a damaged file may have NULL there. */
 static const char *
 text_at(sqlite3_stmt *statement, int column, size_t *len)
@@ -133,9 +142,8 @@ store_sqlite_record_open(struct store *base, const char *collection,
 	rc = sqlite_db_prepare(store->db, &statement, err,
 	    "SELECT " RECORD_COLUMNS " FROM \"%s\" WHERE BusinessKey = ?1",
 	    collection);
-	if (rc == 0 && sqlite3_bind_text64(statement, 1, key, len,
-	    SQLITE_TRANSIENT, SQLITE_UTF8) != SQLITE_OK)
-		xalloc_end();
+	if (rc == 0)
+		bind_copy(statement, 1, key, len);
 	return cursor_new(statement, rc, out);
 }
 
@@ -206,8 +214,12 @@ store_sqlite_history_keys_open(struct store *base, int64_t version,
 
 	rc = sqlite_db_prepare(store->db, &statement, err,
 	    "SELECT Version, Part, Keys FROM SyncHistoryKeys WHERE"
-	    " Version = %lld AND Collection = '%s' AND Act = '%s'"
-	    " ORDER BY Part", (long long)version, collection, act);
+	    " Version = %lld AND Collection = ?1 AND Act = ?2"
+	    " ORDER BY Part", (long long)version);
+	if (rc == 0) {
+		bind_copy(statement, 1, collection, strlen(collection));
+		bind_copy(statement, 2, act, strlen(act));
+	}
 	return cursor_new(statement, rc, out);
 }
 

@@ -46,21 +46,32 @@ struct upstream {
 	struct list    lists[COLLECTION_RAW_MAX];
 };
 
+/* The lists in words that leave room for three of them on a line. */
+static const char *const short_names[COLLECTION_RAW_MAX] = {
+	[PLAN_DEFINITIONS] = "plans",
+	[ACTIVITY_DEFINITIONS] = "activities",
+	[REGULATED_AUTHORIZATIONS] = "authorizations",
+};
+
 static void
 show_progress(const struct upstream *upstream)
 {
-	const struct list *lists = upstream->lists;
-	char		   text[3][MAX_LIST_NAME];
+	const struct list *list;
+	char		   text[COLLECTION_RAW_MAX * MAX_LIST_NAME] = "";
+	size_t		   len;
 	int		   i;
 
 	if (!log_has_progress())
 		return;
-	for (i = 0; i < COLLECTION_RAW_MAX; i++)
-		(void)snprintf(text[i], sizeof(text[i]), "%s %" PRIu64
-		    " (%.1f MB)", collection_resource_type(i),
-		    lists[i].of_pages.resources + lists[i].of_page.resources,
-		    (double)lists[i].bytes / 1e6);
-	log_progress("fetching: %s, %s, %s", text[0], text[1], text[2]);
+	for (i = 0; i < COLLECTION_RAW_MAX; i++) {
+		list = &upstream->lists[i];
+		len = strlen(text);
+		(void)snprintf(text + len, sizeof(text) - len,
+		    "%s%s %" PRIu64 " (%.1f MB)", i > 0 ? ", " : "",
+		    short_names[i], list->of_pages.resources +
+		    list->of_page.resources, (double)list->bytes / 1e6);
+	}
+	log_progress("%s", text);
 }
 
 static int

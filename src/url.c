@@ -99,6 +99,11 @@ url_resolve(const char *base, const char *reference, char **out,
 	text = part_get(handle, CURLUPART_URL, 0);
 	if (text == NULL)
 		xalloc_end();
+	if (strlen(text) > MAX_URL_BYTES) {
+		error_set(err, STATUS_PROTOCOL, "a link over the limit of %d"
+		    " bytes", MAX_URL_BYTES);
+		goto out;
+	}
 	*out = xstrdup(text);
 	rc = 0;
 out:

@@ -253,7 +253,18 @@ static const struct {
 	{ "{" BUNDLE ",'link':[{'relation':'next','url':1}]}",
 	    "byte 81: a next link without a url" },
 	{ "{" BUNDLE ",'link':[{'relation':'next','url':'a'},"
-	    "{'relation':'next','url':'a'}]}", "byte 113: two next links" },
+	    "{'relation':'next','url':'b'}]}",
+	    "byte 113: two next links that differ" },
+	/* names that stand twice in an entry, wherever below it */
+	{ "{" BUNDLE ",'entry':[{'search':{'mode':'include','mode':'match'},"
+	    "'resource':" X "}]}", "byte 53: Bundle.entry.search:"
+	    " an object has two members named \"mode\": mode" },
+	{ "{" BUNDLE ",'entry':[{'link':[{'a':1,'a':2}],'resource':" X "}]}",
+	    "byte 53: Bundle.entry.link: an object has two members"
+	    " named \"a\": 0.a" },
+	{ "{" BUNDLE ",'entry':[{'search':{'mode':'outcome'},'resource':{"
+	    "'id':'a','id':'b'}}]}", "byte 53: Bundle.entry.resource:"
+	    " an object has two members named \"id\": id" },
 	/* several values */
 	{ "{" BUNDLE "}\n{" BUNDLE "}",
 	    "byte 89: a Bundle or an array is not the only value" },

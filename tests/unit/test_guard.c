@@ -70,8 +70,16 @@ START_TEST(every_collection_is_named)
 	ck_assert_ptr_nonnull(strstr(err.text, "PlanDefinitions: 61 of 100"));
 	ck_assert_ptr_null(strstr(err.text, "ActivityDefinitions"));
 	ck_assert_ptr_nonnull(strstr(err.text, "holds 72 live"));
-	ck_assert_ptr_nonnull(strstr(err.text, "--max-delete 61 "));
-	ck_assert_ptr_nonnull(strstr(err.text, "--max-delete 100% "));
+	ck_assert_ptr_nonnull(strstr(err.text, "--max-delete 100% lets"));
+	/* The value in the advice is one that the guard lets through. */
+	tallies[2].deleted = 71;
+	tallies[2].unchanged = 1;
+	ck_assert_int_eq(guard_check(tallies, max, &err), -1);
+	ck_assert_ptr_nonnull(strstr(err.text, "--max-delete 71 lets"));
+	max = (struct max_delete){ false, 71 };
+	ck_assert_int_eq(guard_check(tallies, max, &err), 0);
+	max.value = 70;
+	ck_assert_int_eq(guard_check(tallies, max, &err), -1);
 }
 END_TEST
 

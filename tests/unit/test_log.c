@@ -200,6 +200,20 @@ START_TEST(secret_hidden_in_long_message)
 }
 END_TEST
 
+/* Foreign text may have been cut anywhere: a piece from the key's start that
+ * is long enough to be one is hidden, too. */
+START_TEST(secret_piece_hidden)
+{
+	log_hide_secret("a-long-secret-key");
+	log_info("x a-long-s\"; y");
+	ck_assert_str_eq(next_message(), "x [secret]\"; y\n");
+	log_info("x a-long- y");
+	ck_assert_str_eq(next_message(), "x a-long- y\n");
+	log_info("a-long-a-long-secret-key");
+	ck_assert_str_eq(next_message(), "a-long-[secret]\n");
+}
+END_TEST
+
 /* A sentence that was cut to fit a struct error, in the middle of the key. */
 START_TEST(secret_hidden_where_it_was_cut)
 {
@@ -347,6 +361,7 @@ main(void)
 	tcase_add_test(tcase, secret_empty_or_forgotten);
 	tcase_add_test(tcase, secret_hidden_in_long_message);
 	tcase_add_test(tcase, secret_hidden_where_it_was_cut);
+	tcase_add_test(tcase, secret_piece_hidden);
 	tcase_add_test(tcase, raw_lines);
 	tcase_add_test(tcase, no_progress_unless_asked_for);
 	tcase_add_test(tcase, progress_goes_before_a_line);
