@@ -131,6 +131,9 @@ plan_print(struct stage *stage, const char *path, struct error *err)
 	is_direct = is_special(path);
 	aside = is_direct ? xstrdup(path) : xasprintf("%s.%ld.tmp", path,
 	    (long)getpid());
+	/* Left by a run that was killed, or planted: never written through. */
+	if (!is_direct)
+		(void)unlink(aside);
 	file = fopen(aside, is_direct ? "we" : "wxe");
 	if (file == NULL) {
 		rc = fail(path, err);

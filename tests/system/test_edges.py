@@ -128,3 +128,13 @@ def test_deadline_inside_one_plan(sync, tmp_path):
     assert ended.status in (74, 69), ended.err
     assert "deadline" in ended.err
     assert sync.dump() == EMPTY
+
+
+def test_plan_beside_what_a_killed_run_left(filled):
+    """In a container every run has the same process id."""
+    plan_file = filled.folder / "plan"
+    leave = ["sh", "-c", ': >"$0.$$.tmp"; exec "$@"', str(plan_file)]
+    ended = filled.run(f"--plan={plan_file}", wrap=leave)
+    assert ended.status == 0, ended.err
+    assert plan_file.exists()
+    assert not list(filled.folder.glob("plan.*"))
