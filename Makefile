@@ -1,4 +1,5 @@
-# nompd-sync: keeps a store in step with the national medicine data.
+# nompd-sync keeps a store in step with the national medicine data;
+# nompd-serve answers from it.
 # `make help` lists the targets.
 
 VERSION	= 0.1.0
@@ -16,7 +17,7 @@ PKG_CONFIG ?= pkg-config
 # libbson is called bson2 from its version 2 on.
 BSON	:= $(shell $(PKG_CONFIG) --exists bson2 2>/dev/null && echo bson2 || \
 		echo libbson-1.0)
-PACKAGES = libcurl $(BSON) libcrypto libsodium jansson yajl sqlite3 zlib
+PACKAGES = libcurl $(BSON) libcrypto libsodium jansson yajl sqlite3 zlib fcgi
 
 # $(call cc_has,FLAG): the flag when the compiler knows it, else nothing.
 cc_has	= $(shell $(CC) -Werror $(1) -x c -c /dev/null -o /dev/null \
@@ -29,14 +30,15 @@ WARNINGS = -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
 HARDENING = -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE \
 	$(call cc_has,-fstack-clash-protection) \
 	$(call cc_has,-fcf-protection=full)
-HARDENING_LD = -pie -Wl,-z,relro,-z,now,-z,noexecstack
+# Each program needs but a part of the libraries.
+HARDENING_LD = -Wl,--as-needed -pie -Wl,-z,relro,-z,now,-z,noexecstack
 
 CFLAGS	?= -O2 -g
 # Set by the sanitizer build; replaces the hardening.
 SANITIZE ?=
 
 ALL_CPPFLAGS = -D_GNU_SOURCE -DNOMPD_VERSION='"$(VERSION)"' -Iinclude \
-	$(CPPFLAGS)
+	-I$(BUILD) $(CPPFLAGS)
 ALL_CFLAGS = -std=c11 $(WARNINGS) $(if $(SANITIZE),$(SANITIZE),$(HARDENING)) \
 	$(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags $(PACKAGES))) \
 	-pthread $(CFLAGS)
@@ -44,29 +46,39 @@ ALL_LDFLAGS = $(if $(SANITIZE),$(SANITIZE),$(HARDENING_LD)) $(LDFLAGS)
 LIBS	= $(shell $(PKG_CONFIG) --libs $(PACKAGES))
 CHECK_LIBS = $(shell $(PKG_CONFIG) --libs check)
 
-# All but the mains; a unit test links them all.
+# All but the mains, as an archive of which each program takes what it needs.
 SOURCES	:= $(filter-out src/nompd-%.c,$(wildcard src/*.c))
 OBJECTS	:= $(SOURCES:src/%.c=$(BUILD)/%.o)
+ARCHIVE	= $(BUILD)/nompd.a
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 
 PROGRAM	= $(BUILD)/nompd-sync
+SERVE	= $(BUILD)/nompd-serve
 
 .PHONY: all
-all: $(PROGRAM)
+all: $(PROGRAM) $(SERVE)
 
 # Each command is named, not shown; V=1 shows them.
 V	?=
 say	= $(if $(V),,@echo '  $(1)'; )
 
-$(PROGRAM): $(BUILD)/nompd-sync.o $(OBJECTS)
+$(PROGRAM) $(SERVE): %: %.o $(ARCHIVE)
 	$(call say,LD $@)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+
+$(ARCHIVE): $(OBJECTS)
+	$(call say,AR $@)rm -f $@ && $(AR) rcs $@ $^
+
+# The description of the API, as the bytes of an array.
+$(BUILD)/openapi.inc: src/openapi.json Makefile | $(BUILD)
+	$(call say,OD $@)od -An -v -tx1 $< | sed 's/ \(..\)/0x\1,/g' >$@
+$(BUILD)/page_openapi.o: $(BUILD)/openapi.inc
 
 $(BUILD)/%.o: src/%.c Makefile | $(BUILD)
 	$(call say,CC $@)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/test_%: tests/unit/test_%.c $(OBJECTS)
+$(BUILD)/test_%: tests/unit/test_%.c $(ARCHIVE)
 	$(call say,LD $@)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -Wno-pedantic -MMD -MP -o $@ $< \
-	    $(OBJECTS) $(ALL_LDFLAGS) $(LIBS) $(CHECK_LIBS)
+	    $(ARCHIVE) $(ALL_LDFLAGS) $(LIBS) $(CHECK_LIBS)
 
 $(BUILD):
 	mkdir -p $@
@@ -75,33 +87,46 @@ $(BUILD):
 
 .PHONY: help
 help:
-	@echo 'make               build $(PROGRAM)'
+	@echo 'make               build $(PROGRAM) and nompd-serve'
 	@echo 'make demo          a run you can watch, on the examples'
+	@echo 'make serve         the API on 127.0.0.1:8080 (PORT=), on a demo store'
 	@echo 'make check         unit tests (plain and under valgrind), system tests'
+	@echo 'make check-api     the API against its own description'
 	@echo 'make asan          the same tests with AddressSanitizer and UBSan'
 	@echo 'make lint          compilers, checkers, manual pages, house style'
-	@echo 'make bench         speed and memory, beside a floor'
+	@echo 'make bench         speed and memory of runs, beside a floor'
+	@echo 'make bench-serve   speed and memory of answers, beside a static file'
 	@echo 'make deps          install the Debian packages all this needs'
 	@echo 'make install       PREFIX=$(PREFIX), DESTDIR='
 	@echo 'make clean'
 
 # Installs what is missing (Debian 12 and 13); nothing when nothing is.
-.PHONY: deps deps-build deps-test deps-lint
+.PHONY: deps deps-build deps-serve deps-test deps-lint
 deps:
 	sh tools/deps all
-deps-build deps-test deps-lint:
+deps-build deps-serve deps-test deps-lint:
 	@sh tools/deps $(@:deps-%=%)
 
-# These three begin with an empty machine: the build runs in a make of its
+# These begin with an empty machine: the build runs in a make of its
 # own, which finds the packages that deps has just installed.
-.PHONY: demo check asan
+.PHONY: demo serve check check-api asan
 demo: deps-build
 	@$(MAKE) --no-print-directory all
 	@sh tools/demo $(PROGRAM)
 
+# Until Ctrl-C.
+serve: deps-serve
+	@$(MAKE) --no-print-directory all
+	@sh tools/serve $(BUILD)
+
 check: deps-test
 	@$(MAKE) --no-print-directory all unit-tests
 	$(PYTHON) tests/run.py --build $(BUILD) --valgrind
+
+# schemathesis, from the package index of Python, in a folder of its own.
+check-api: deps-test
+	@$(MAKE) --no-print-directory all
+	$(PYTHON) tests/api/run.py --build $(BUILD)
 
 ASAN	= -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer
@@ -113,8 +138,8 @@ asan: deps-test
 .PHONY: unit-tests
 unit-tests: $(UNIT_TESTS)
 
-SCRIPTS = tools/deps tools/demo examples/ci.sh .ci/run
-MANUALS = man/nompd-sync.1 man/nompd-store.7
+SCRIPTS = tools/deps tools/demo tools/serve examples/ci.sh .ci/run
+MANUALS = man/nompd-sync.1 man/nompd-api.7 man/nompd-store.7 man/nompd-serve.8
 
 # Both compilers without a warning, two static checkers, manual pages, shell
 # scripts, house style.
@@ -134,12 +159,12 @@ lint: deps-lint
 lint-compile: all unit-tests
 
 .PHONY: lint-static
-lint-static:
+lint-static: $(BUILD)/openapi.inc
 	cppcheck --quiet --error-exitcode=1 --std=c11 -Iinclude -Isrc \
 	    --enable=warning,performance,portability --inline-suppr \
 	    --suppress=missingIncludeSystem -j2 src
 	clang-tidy --quiet --warnings-as-errors='*' --checks='$(TIDY)' \
-	    $(SOURCES) src/nompd-sync.c -- -std=c11 $(ALL_CPPFLAGS) \
+	    $(SOURCES) src/nompd-sync.c src/nompd-serve.c -- -std=c11 $(ALL_CPPFLAGS) \
 	    $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags $(PACKAGES)))
 
 comma	:= ,
@@ -158,6 +183,11 @@ bench: deps-build
 	$(PYTHON) bench/bench.py --program $(PROGRAM) \
 	    --floor $(BUILD)/bench-floor $(BENCH_FLAGS)
 
+.PHONY: bench-serve
+bench-serve: deps-test
+	@$(MAKE) --no-print-directory all
+	$(PYTHON) bench/serve.py --build $(BUILD) $(BENCH_FLAGS)
+
 $(BUILD)/bench-floor: bench/floor.c Makefile | $(BUILD)
 	$(call say,LD $@)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -o $@ $< \
 	    $(ALL_LDFLAGS) $(LIBS)
@@ -165,10 +195,13 @@ $(BUILD)/bench-floor: bench/floor.c Makefile | $(BUILD)
 .PHONY: install
 install: all
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1 \
-	    $(DESTDIR)$(MANDIR)/man7 $(DESTDIR)$(DOCDIR)
-	install -m 755 $(PROGRAM) $(DESTDIR)$(BINDIR)/nompd-sync
+	    $(DESTDIR)$(MANDIR)/man7 $(DESTDIR)$(MANDIR)/man8 \
+	    $(DESTDIR)$(DOCDIR)
+	install -m 755 $(PROGRAM) $(SERVE) $(DESTDIR)$(BINDIR)/
 	install -m 644 man/nompd-sync.1 $(DESTDIR)$(MANDIR)/man1/
-	install -m 644 man/nompd-store.7 $(DESTDIR)$(MANDIR)/man7/
+	install -m 644 man/nompd-api.7 man/nompd-store.7 \
+	    $(DESTDIR)$(MANDIR)/man7/
+	install -m 644 man/nompd-serve.8 $(DESTDIR)$(MANDIR)/man8/
 	install -m 644 README.md CHANGELOG.md COPYING $(DESTDIR)$(DOCDIR)/
 	cp -R examples $(DESTDIR)$(DOCDIR)/
 

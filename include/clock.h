@@ -14,5 +14,7 @@ int64_t clock_now_ms(void);
 int64_t clock_monotonic_ms(void);
 /* ms (UTC since 1970) as "2025-04-10T08:30:00.123Z" (RFC 3339). */
 void clock_format(int64_t ms, char text[CLOCK_TEXT_BYTES]);
+/* The same to the second, cut, not rounded: "2025-04-10T08:30:00Z". */
+void clock_format_seconds(int64_t ms, char text[CLOCK_TEXT_BYTES]);
 
 #endif

@@ -24,6 +24,8 @@ void log_hide_secret(const char *secret);
 void log_forget_secret(void);
 
 void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* An error of several lines: one log line each. */
+void log_lines(const char *text);
 void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

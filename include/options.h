@@ -1,7 +1,8 @@
 /*
- * The command line and the environment of nompd-sync as one typed struct.
- * Every option is a row of one table in options.c: flag, variable, default,
- * help, parser and the commands it belongs to.
+ * The command line and the environment of both programs as one typed struct.
+ * Every option is a row of one table in options_table.c: flag, variable,
+ * default, help, parser and the commands it belongs to; a program is the set
+ * of its commands.
  */
 #ifndef NOMPD_OPTIONS_H
 #define NOMPD_OPTIONS_H
@@ -10,13 +11,19 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "apikey.h"
 #include "error.h"
 #include "log.h"
 
 struct secret;
 
 enum command { COMMAND_RUN, COMMAND_INIT, COMMAND_HISTORY, COMMAND_SHOW,
-	COMMAND_RECONVERT, COMMAND__MAX };
+	COMMAND_RECONVERT, COMMAND_SERVE, COMMAND_KEY_ADD, COMMAND_KEY_LIST,
+	COMMAND_KEY_REVOKE, COMMAND__MAX };
+
+struct program;
+extern const struct program program_sync;  /* nompd-sync(1) */
+extern const struct program program_serve; /* nompd-serve(8) */
 
 enum output_format { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT__MAX };
 enum progress_mode { PROGRESS_AUTO, PROGRESS_ALWAYS, PROGRESS_NEVER,
@@ -31,8 +38,9 @@ struct max_delete {
 /*
  * Texts are borrowed from argv and the environment; options_clear() frees the
  * rest.  Invariant after options_parse() gave 0: help or version is set, or
- * every value is within its range, for COMMAND_RUN upstream is set, and for
- * COMMAND_SHOW both words are.
+ * every value is within its range, for COMMAND_RUN upstream is set, for
+ * COMMAND_SHOW both words are, and for the key commands api_keys_file and
+ * key_name (but COMMAND_KEY_LIST has no name).
  */
 struct options {
 	enum command	   command;
@@ -59,6 +67,11 @@ struct options {
 	enum output_format format;	    /* history */
 	const char	  *show_collection; /* show */
 	const char	  *show_key;	    /* show */
+	const char	  *api_keys_file;   /* NULL: none */
+	char		 **sync_command;    /* NULL-terminated; NULL: none */
+	unsigned	   workers;	    /* processes that serve FastCGI */
+	enum apikey_scope  scope;	    /* key add */
+	const char	  *key_name;	    /* key add, key revoke */
 };
 
 /*
@@ -74,10 +87,12 @@ struct options {
  * service).  With --help or --version nothing else is looked at.  The caller
  * calls options_clear(), also after -1.
  */
-int options_parse(struct options *opts, int argc, char *argv[],
-    struct error *err);
+int options_parse(struct options *opts, const struct program *program,
+    int argc, char *argv[], struct error *err);
 void options_clear(struct options *opts);
 /* Writes the help text, made from the table. */
-void options_help(FILE *out);
+void options_help(const struct program *program, FILE *out);
+/* Writes the program's name and version. */
+void options_version(const struct program *program, FILE *out);
 
 #endif

@@ -60,10 +60,22 @@ int store_lease_try(struct store *store, char holder[MAX_HOLDER_TEXT],
 
 /* From here on all reads see one state, and writes may follow. */
 int store_begin(struct store *store, struct error *err);
+/*
+ * For a store that is only read and stays open: lets the state of
+ * store_begin() go, when no cursor is open any more.  The next store_begin()
+ * sees what has been published since.
+ */
+int store_end(struct store *store, struct error *err);
+/*
+ * True when the store's place holds another one by now, or none (it was
+ * restored from a backup, or removed): it has to be opened anew.
+ */
+bool store_is_replaced(struct store *store);
 
 /* The version of the last finished run and the last one raised; 0 = none. */
 struct store_versions {
 	int64_t finished;
+	int64_t finished_at_ms; /* its SyncedAt; 0 when there is none */
 	int64_t raised;
 };
 int store_versions_get(struct store *store, struct store_versions *out,
@@ -113,6 +125,25 @@ int store_record_open(struct store *store, const char *collection,
 /* 1 = *record filled, 0 = end, -1 = failed.  For both of the above. */
 int store_record_next(struct store_cursor *cursor, struct store_record *record,
     struct error *err);
+/*
+ * What changed in a collection: the records whose version is above since, in
+ * ascending order of version, then of key (byte order); with_deleted: the
+ * tombstones too.  since 0 gives all there ever were.
+ */
+int store_changes_open(struct store *store, const char *collection,
+    int64_t since, bool with_deleted, struct store_cursor **out,
+    struct error *err);
+/* 1 = *record filled, 0 = end, -1 = failed (also: the order is another). */
+int store_changes_next(struct store_cursor *cursor,
+    struct store_record *record, struct error *err);
+
+/* How many records a collection has. */
+struct store_counts {
+	int64_t live;
+	int64_t deleted; /* tombstones */
+};
+int store_counts_get(struct store *store, const char *collection,
+    struct store_counts *out, struct error *err);
 
 /* Writes to one collection; every record written gets version and now_ms. */
 struct store_writer;

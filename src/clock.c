@@ -27,21 +27,39 @@ clock_monotonic_ms(void)
 	return read_ms(CLOCK_MONOTONIC);
 }
 
-void
-clock_format(int64_t ms, char text[CLOCK_TEXT_BYTES])
+/* The date and time to the second; *rest is the milliseconds behind it. */
+static size_t
+format(int64_t ms, char text[CLOCK_TEXT_BYTES], unsigned *rest)
 {
 	struct tm tm = { 0 };
 	time_t	  seconds;
-	size_t	  len;
-	unsigned  rest;
 
 	/* Rounded down, also before 1970. */
 	seconds = (time_t)(ms / MS_PER_SECOND);
 	if (ms % MS_PER_SECOND < 0)
 		seconds--;
-	rest = (unsigned)(ms - (int64_t)seconds * MS_PER_SECOND);
+	*rest = (unsigned)(ms - (int64_t)seconds * MS_PER_SECOND);
 	(void)gmtime_r(&seconds, &tm);
-	len = strftime(text, CLOCK_TEXT_BYTES, "%Y-%m-%dT%H:%M:%S", &tm);
+	return strftime(text, CLOCK_TEXT_BYTES, "%Y-%m-%dT%H:%M:%S", &tm);
+}
+
+void
+clock_format(int64_t ms, char text[CLOCK_TEXT_BYTES])
+{
+	unsigned rest;
+	size_t	 len;
+
+	len = format(ms, text, &rest);
 	(void)snprintf(text + len, CLOCK_TEXT_BYTES - len, ".%03uZ",
 	    rest % MS_PER_SECOND);
+}
+
+void
+clock_format_seconds(int64_t ms, char text[CLOCK_TEXT_BYTES])
+{
+	unsigned rest;
+	size_t	 len;
+
+	len = format(ms, text, &rest);
+	(void)snprintf(text + len, CLOCK_TEXT_BYTES - len, "Z");
 }

@@ -16,9 +16,6 @@
 #define PROGRESS_EVERY_MS 100
 /* The width of a terminal that does not tell its own. */
 #define DEFAULT_COLUMNS 80
-/* The part of clock_format()'s text that is the time to the second. */
-#define SECONDS_LEN 19
-
 /* A text that was cut anywhere may end in the middle of the secret: so many
  * bytes of its start are not shown either. */
 #define MIN_SECRET_PART 8
@@ -250,19 +247,18 @@ log_line(enum log_level level, const char *fmt, va_list ap)
 
 	if (level > state.level)
 		return;
-	clock_format(clock_now_ms(), time);
-	time[SECONDS_LEN] = '\0';
+	clock_format_seconds(clock_now_ms(), time);
 	format_message(&message, fmt, ap);
 	append_erase(&out);
 	if (state.format == LOG_FORMAT_JSON) {
-		(void)snprintf(head, sizeof(head), "{\"time\":\"%sZ\","
+		(void)snprintf(head, sizeof(head), "{\"time\":\"%s\","
 		    "\"level\":\"%s\",\"message\":\"", time,
 		    level_names[level]);
 		append_text(&out, head);
 		append_visible(&out, &message, SIZE_MAX, true);
 		append_text(&out, "\"}\n");
 	} else {
-		(void)snprintf(head, sizeof(head), "%sZ %-5s ", time,
+		(void)snprintf(head, sizeof(head), "%s %-5s ", time,
 		    level_names[level]);
 		append_text(&out, head);
 		append_visible(&out, &message, SIZE_MAX, false);
@@ -281,6 +277,18 @@ log_error(const char *fmt, ...)
 	va_start(ap, fmt);
 	log_line(LOG_LEVEL_ERROR, fmt, ap);
 	va_end(ap);
+}
+
+void
+log_lines(const char *text)
+{
+	size_t len;
+
+	while (*text != '\0') {
+		len = strcspn(text, "\n");
+		log_error("%.*s", (int)len, text);
+		text += len + (text[len] == '\n');
+	}
 }
 
 void

@@ -2,7 +2,6 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "command.h"
@@ -65,42 +64,17 @@ static int (*const commands[COMMAND__MAX])(const struct options *opts,
 };
 
 static int
-print_help(struct error *err)
-{
-	options_help(stdout);
-	return command_flush(err);
-}
-
-static int
-print_version(struct error *err)
-{
-	(void)printf("nompd-sync %s\n", NOMPD_VERSION);
-	return command_flush(err);
-}
-
-static int
 carry_out(const struct options *opts, struct error *err)
 {
 	if (opts->help)
-		return print_help(err);
+		options_help(&program_sync, stdout);
 	if (opts->version)
-		return print_version(err);
+		options_version(&program_sync, stdout);
+	if (opts->help || opts->version)
+		return command_flush(err);
 	if (stop_init(opts->deadline_ms, err) == -1)
 		return -1;
 	return commands[opts->command](opts, err);
-}
-
-/* An error may be several lines: one log line each. */
-static void
-log_lines(const char *text)
-{
-	size_t len;
-
-	while (*text != '\0') {
-		len = strcspn(text, "\n");
-		log_error("%.*s", (int)len, text);
-		text += len + (text[len] == '\n');
-	}
 }
 
 int
@@ -112,7 +86,7 @@ main(int argc, char *argv[])
 
 	if (sodium_init() == -1)
 		xalloc_end();
-	rc = options_parse(&opts, argc, argv, &err);
+	rc = options_parse(&opts, &program_sync, argc, argv, &err);
 	if (rc == 0)
 		rc = carry_out(&opts, &err);
 	if (rc == -1)

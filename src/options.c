@@ -4,25 +4,18 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "buf.h"
-#include "collection.h"
 #include "options.h"
 #include "options_int.h"
 #include "secret.h"
-#include "url.h"
+#include "words.h"
 #include "xalloc.h"
 
-/* Bytes of a value that a fault shows. */
-#define MAX_SHOWN_BYTES 64
 /* Faults that do not fit an error's text are counted; room for that number. */
 #define MAX_FAULTS_BYTES (MAX_ERROR_TEXT - 64)
-/* The command and its arguments; one more, to show what is too much. */
-#define MAX_WORDS 4
 
-/* Variables that others read: the sibling program, the tests. */
+/* Variables without a flag: the upstream's key, switches of the tests. */
 static const char *const other_variables[] = { KEY_VARIABLE, KEY_FILE_VARIABLE,
-	"NOMPD_API_KEYS_FILE", "NOMPD_SYNC_COMMAND", "NOMPD_STORE_TRACE",
-	"NOMPD_STORE_KILL_AT" };
+	"NOMPD_STORE_TRACE", "NOMPD_STORE_KILL_AT" };
 
 /*
  * What Kubernetes sets in every pod beside a service whose name starts with
@@ -32,24 +25,8 @@ static const char kubernetes_variable[] = "^NOMPD(_[A-Z0-9_]+)?_"
 	"(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|"
 	"PORT(_[0-9]+_(TCP|UDP|SCTP)(_PROTO|_PORT|_ADDR)?)?)$";
 
-/*
- * One parse of the command line and the environment.
- *
- * Invariants: flags[i] is NULL or the value of row i's flag; n_words may pass
- * MAX_WORDS, words does not; command is COMMAND__MAX when it is not known.
- */
-struct parse {
-	struct options *opts;
-	const char     *flags[MAX_OPTIONS];
-	const char     *words[MAX_WORDS];
-	int		n_words;
-	enum command	command;
-	struct buf	faults;	  /* whole lines */
-	unsigned	n_unsaid; /* faults that did not fit */
-};
-
-static void __attribute__((format(printf, 2, 3)))
-fault(struct parse *parse, const char *fmt, ...)
+void
+options_fault(struct parse *parse, const char *fmt, ...)
 {
 	char	line[MAX_FAULTS_BYTES];
 	va_list ap;
@@ -67,12 +44,8 @@ fault(struct parse *parse, const char *fmt, ...)
 	buf_append(&parse->faults, line, (size_t)len);
 }
 
-/*
- * A value fit for a fault: the start of it, on one line, and of a URL nothing
- * that may be a password or a token.
- */
-static const char *
-show(char shown[MAX_SHOWN_BYTES], const char *value)
+const char *
+options_shown(char shown[MAX_SHOWN_BYTES], const char *value)
 {
 	const char *host, *at;
 	size_t	    head = 0, i;
@@ -93,28 +66,60 @@ show(char shown[MAX_SHOWN_BYTES], const char *value)
 	return shown;
 }
 
-/* The row with the flag of len bytes, or option_count. */
+/* Does the row belong to a command of the program? */
+static bool
+is_of_program(const struct parse *parse, const struct option_row *row)
+{
+	return (row->commands & parse->program->commands) != 0;
+}
+
+/* The program's row with the flag of len bytes, or option_count. */
 static size_t
-find_flag(const char *flag, size_t len)
+find_flag(const struct parse *parse, const char *flag, size_t len)
 {
 	size_t i;
 
 	for (i = 0; i < option_count; i++) {
-		if (strlen(option_rows[i].flag) == len &&
+		if (is_of_program(parse, &option_rows[i]) &&
+		    strlen(option_rows[i].flag) == len &&
 		    memcmp(option_rows[i].flag, flag, len) == 0)
 			break;
 	}
 	return i;
 }
 
+/* How many of the words (of n) the command's name takes; 0 when they are
+ * others. */
+static int
+match_command(const char *name, const char *const words[], int n)
+{
+	size_t first = strcspn(name, " ");
+
+	if (n == 0 || strlen(words[0]) != first ||
+	    memcmp(words[0], name, first) != 0)
+		return 0;
+	if (name[first] == '\0')
+		return 1;
+	return n > 1 && strcmp(words[1], name + first + 1) == 0 ? 2 : 0;
+}
+
+/* The program's command that the words begin with, or COMMAND__MAX, and how
+ * many of them it takes. */
 static enum command
-find_command(const char *word)
+find_command(const struct program *program, const char *const words[], int n,
+    int *used)
 {
 	int i;
 
+	*used = 0;
+	if (n == 0)
+		return program->unnamed;
 	for (i = 0; i < COMMAND__MAX; i++) {
-		if (command_rows[i].name != NULL &&
-		    strcmp(command_rows[i].name, word) == 0)
+		if ((program->commands & FOR(i)) == 0 ||
+		    command_rows[i].name == NULL)
+			continue;
+		*used = match_command(command_rows[i].name, words, n);
+		if (*used > 0)
 			break;
 	}
 	return (enum command)i;
@@ -138,12 +143,14 @@ refuse_flag(struct parse *parse, const char *flag, size_t len,
     const char *next)
 {
 	char shown[MAX_SHOWN_BYTES], *name;
+	int  used;
 
 	name = xstrndup(flag, len);
-	fault(parse, "%s: no such option; see --help", show(shown, name));
+	options_fault(parse, "%s: no such option; see --help",
+	    options_shown(shown, name));
 	free(name);
 	if (flag[len] == '=' || next == NULL || strncmp(next, "--", 2) == 0 ||
-	    find_command(next) != COMMAND__MAX)
+	    find_command(parse->program, &next, 1, &used) != COMMAND__MAX)
 		return 1;
 	return 2;
 }
@@ -158,7 +165,7 @@ read_flag(struct parse *parse, const char *flag, const char *next)
 	int			 used = 1;
 
 	len = strcspn(flag, "=");
-	i = find_flag(flag, len);
+	i = find_flag(parse, flag, len);
 	if (i == option_count)
 		return refuse_flag(parse, flag, len, next);
 	row = &option_rows[i];
@@ -166,7 +173,7 @@ read_flag(struct parse *parse, const char *flag, const char *next)
 		value = flag + len + 1;
 	if (row->argument == NULL) {
 		if (value != NULL)
-			fault(parse, "%s: want no value", row->flag);
+			options_fault(parse, "%s: want no value", row->flag);
 		value = "1";
 	} else if (value == NULL && row->argument[0] == '[') {
 		value = "-";
@@ -176,7 +183,7 @@ read_flag(struct parse *parse, const char *flag, const char *next)
 		used = 2;
 	}
 	if (value == NULL || value[0] == '\0')
-		fault(parse, "%s: want a value; have none", row->flag);
+		options_fault(parse, "%s: want a value; have none", row->flag);
 	else
 		parse->flags[i] = value;
 	return used;
@@ -200,64 +207,64 @@ read_arguments(struct parse *parse, int argc, char *argv[])
 		add_word(parse, argv[i]);
 }
 
-/* The two words behind show. */
+/* What a word that begins no command should have been. */
 static void
-read_show(struct parse *parse)
+refuse_word(struct parse *parse, const char *word)
 {
-	struct buf names = { 0 };
-	char	   shown[MAX_SHOWN_BYTES];
-	int	   i;
+	char	    shown[MAX_SHOWN_BYTES], list[MAX_SHOWN_BYTES] = "";
+	const char *name;
+	size_t	    len;
+	int	    i;
 
-	parse->opts->show_collection = parse->words[1];
-	parse->opts->show_key = parse->words[2];
-	/* Both are there: n_words says so. NOLINTNEXTLINE */
-	if (parse->words[2][0] == '\0')
-		fault(parse, "show: want a key; have \"\"");
-	if (collection_find(parse->words[1]) != COLLECTION__MAX)
-		return;
-	for (i = 0; i < COLLECTION__MAX; i++) {
-		buf_append(&names, i > 0 ? ", " : "", i > 0 ? 2 : 0);
-		buf_append(&names, collection_name(i),
-		    strlen(collection_name(i)));
+	for (i = 0; i < COMMAND__MAX; i++) {
+		name = command_rows[i].name;
+		if ((parse->program->commands & FOR(i)) == 0 || name == NULL ||
+		    strncmp(name, word, strlen(word)) != 0 ||
+		    name[strlen(word)] != ' ')
+			continue;
+		len = strlen(list);
+		(void)snprintf(list + len, sizeof(list) - len, "%s%s",
+		    len > 0 ? ", " : "", name + strlen(word) + 1);
 	}
-	fault(parse, "show: want a collection (%.*s); have \"%s\"",
-	    (int)names.len, (const char *)names.data,
-	    show(shown, parse->words[1]));
-	buf_clear(&names);
+	if (list[0] != '\0')
+		options_fault(parse, "%s: want one of %s behind it", word,
+		    list);
+	else
+		options_fault(parse, "\"%s\": no such command; see --help",
+		    options_shown(shown, word));
 }
 
+/* The command and as many arguments as it wants. */
 static void
 read_words(struct parse *parse)
 {
-	char shown[MAX_SHOWN_BYTES];
-	int  want, have;
+	const struct command_row *row;
+	char			  shown[MAX_SHOWN_BYTES];
+	int			  used, have;
 
-	parse->command = COMMAND_RUN;
-	have = parse->n_words - 1;
-	if (parse->n_words > 0)
-		parse->command = find_command(parse->words[0]);
+	used = parse->n_words < MAX_WORDS ? parse->n_words : MAX_WORDS;
+	parse->command = find_command(parse->program, parse->words, used,
+	    &used);
 	if (parse->command == COMMAND__MAX) {
-		fault(parse, "\"%s\": no such command; see --help",
-		    show(shown, parse->words[0]));
+		refuse_word(parse, parse->words[0]);
 		return;
 	}
 	parse->opts->command = parse->command;
-	if (parse->command == COMMAND_RUN)
-		return;
-	want = command_rows[parse->command].n_arguments;
-	if (have > want && want == 0)
-		fault(parse, "%s: want nothing behind it; have \"%s\"",
-		    parse->words[0], show(shown, parse->words[1]));
-	else if (have != want)
-		fault(parse, "%s: want%s behind it; have %d",
-		    parse->words[0], command_rows[parse->command].arguments,
-		    have);
-	else if (parse->command == COMMAND_SHOW)
-		read_show(parse);
+	row = &command_rows[parse->command];
+	have = parse->n_words - used;
+	parse->arguments = parse->words + used;
+	if (have == row->n_arguments)
+		parse->n_arguments = have;
+	else if (row->n_arguments == 0)
+		options_fault(parse, "%s: want nothing behind it; have \"%s\"",
+		    row->name, options_shown(shown, parse->arguments[0]));
+	else
+		options_fault(parse, "%s: want%s behind it; have %d",
+		    row->name, row->arguments, have);
 }
 
-static const char *
-read_variable(const char *name)
+const char *
+options_variable(const char *name)
 {
 	const char *value;
 
@@ -281,7 +288,7 @@ find_given(const struct parse *parse, size_t i, const char **name)
 	    (row->commands & FOR(parse->command)) == 0)
 		return NULL;
 	*name = row->variable;
-	return read_variable(row->variable);
+	return options_variable(row->variable);
 }
 
 static void
@@ -294,9 +301,10 @@ check_applies(struct parse *parse, const struct option_row *row)
 		return;
 	command = command_rows[parse->command].name;
 	if (command == NULL)
-		fault(parse, "%s does not apply to a run", row->flag);
+		options_fault(parse, "%s does not apply to a run", row->flag);
 	else
-		fault(parse, "%s does not apply to '%s'", row->flag, command);
+		options_fault(parse, "%s does not apply to '%s'", row->flag,
+		    command);
 }
 
 static void
@@ -309,6 +317,8 @@ set_values(struct parse *parse)
 
 	for (i = 0; i < option_count; i++) {
 		row = &option_rows[i];
+		if (!is_of_program(parse, row))
+			continue;
 		if (parse->flags[i] != NULL)
 			check_applies(parse, row);
 		if (row->fallback != NULL)
@@ -320,10 +330,10 @@ set_values(struct parse *parse)
 			continue;
 		/* A header given with its value would show the key. */
 		if ((row->commands & HIDE_VALUE) != 0)
-			fault(parse, "%s: %s", name, want);
+			options_fault(parse, "%s: %s", name, want);
 		else
-			fault(parse, "%s: %s; have \"%s\"", name, want,
-			    show(shown, value));
+			options_fault(parse, "%s: %s; have \"%s\"", name, want,
+			    options_shown(shown, value));
 	}
 }
 
@@ -338,65 +348,13 @@ start_log(const struct options *opts)
 	log_init(opts->log_level, opts->log_format, progress);
 }
 
-/* The key from the variable, or the file that file names. */
-static void
-read_key(struct parse *parse, const char *file)
-{
-	struct error err;
-	int	     rc;
-
-	if (file != NULL)
-		rc = secret_from_file(KEY_FILE_VARIABLE, file,
-		    &parse->opts->upstream_key, &err);
-	else
-		rc = secret_from_variable(KEY_VARIABLE,
-		    &parse->opts->upstream_key, &err);
-	if (rc == -1)
-		fault(parse, "%s", err.text);
-	else if (parse->opts->upstream_key != NULL)
-		log_hide_secret(secret_text(parse->opts->upstream_key));
-}
-
-/* A key is needed, or said not to be; a folder takes none. */
-static void
-check_key(struct parse *parse)
-{
-	const struct options *opts = parse->opts;
-	const char	     *file;
-	bool		      has_key;
-
-	file = read_variable(KEY_FILE_VARIABLE);
-	has_key = file != NULL || read_variable(KEY_VARIABLE) != NULL;
-	if (file != NULL && read_variable(KEY_VARIABLE) != NULL) {
-		fault(parse, "%s: want one key; %s is set as well",
-		    KEY_FILE_VARIABLE, KEY_VARIABLE);
-		return;
-	}
-	if (has_key && opts->no_upstream_key) {
-		fault(parse, "--no-upstream-key: want no key beside it; %s is "
-		    "set", file != NULL ? KEY_FILE_VARIABLE : KEY_VARIABLE);
-		return;
-	}
-	if (opts->upstream != NULL && url_is_file(opts->upstream))
-		return;
-	if (has_key)
-		read_key(parse, file);
-	else if (opts->upstream != NULL && !opts->no_upstream_key)
-		fault(parse, "%s: want the upstream's key, there or in a file "
-		    "named by %s; say --no-upstream-key if it takes none",
-		    KEY_VARIABLE, KEY_FILE_VARIABLE);
-}
-
-static void
-check_run(struct parse *parse)
+bool
+options_is_given(const struct parse *parse, const char *flag)
 {
 	const char *name;
 
-	if (find_given(parse, find_flag("--upstream", strlen("--upstream")),
-	    &name) == NULL)
-		fault(parse, "--upstream: want the upstream's base URL, there "
-		    "or in NOMPD_UPSTREAM_URL; have none");
-	check_key(parse);
+	return find_given(parse, find_flag(parse, flag, strlen(flag)),
+	    &name) != NULL;
 }
 
 static bool
@@ -457,23 +415,36 @@ give_faults(struct parse *parse, struct error *err)
 	    "", more);
 }
 
-int
-options_parse(struct options *opts, int argc, char *argv[], struct error *err)
+/* True for --help and --version, which win over all else. */
+static bool
+is_asked(const struct parse *parse, const char *flag)
 {
-	struct parse parse = { .opts = opts };
+	return parse->flags[find_flag(parse, flag, strlen(flag))] != NULL;
+}
+
+int
+options_parse(struct options *opts, const struct program *program, int argc,
+    char *argv[], struct error *err)
+{
+	struct parse parse = {
+		.opts = opts,
+		.program = program,
+		.words = { "" },
+	};
 	int	     rc = 0;
 
 	*opts = (struct options){ 0 };
 	read_arguments(&parse, argc, argv);
-	opts->help = parse.flags[find_flag("--help", 6)] != NULL;
-	opts->version = parse.flags[find_flag("--version", 9)] != NULL;
+	opts->help = is_asked(&parse, "--help");
+	opts->version = is_asked(&parse, "--version");
 	if (opts->help || opts->version)
 		goto out;
 	read_words(&parse);
 	set_values(&parse);
 	start_log(opts);
-	if (parse.command == COMMAND_RUN)
-		check_run(&parse);
+	if (parse.command != COMMAND__MAX && parse.n_arguments ==
+	    command_rows[parse.command].n_arguments)
+		program->check(&parse);
 	warn_unknown_variables();
 	rc = give_faults(&parse, err);
 out:
@@ -486,5 +457,6 @@ options_clear(struct options *opts)
 {
 	log_forget_secret();
 	secret_free(opts->upstream_key);
+	words_free(opts->sync_command);
 	*opts = (struct options){ 0 };
 }

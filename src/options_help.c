@@ -7,27 +7,8 @@
 #define HELP_COLUMNS 78
 #define HELP_INDENT  8
 
-static const struct {
-	int	    status;
-	const char *help;
-} statuses[] = {
-	{ STATUS_OK, "done" },
-	{ STATUS_USAGE, "usage or configuration error" },
-	{ STATUS_HELD, "held by the guard: too many deletions" },
-	{ STATUS_NOT_FOUND, "show: no such record" },
-	{ STATUS_UNAVAILABLE, "no usable answer from the upstream" },
-	{ 71, "out of memory" },
-	{ STATUS_STORE, "the store failed or is not ours" },
-	{ STATUS_BUSY, "another run is active" },
-	{ STATUS_PROTOCOL, "the upstream answered something else" },
-	{ STATUS_REFUSED, "the upstream refused the key" },
-	{ 130, "interrupted (SIGINT)" },
-	{ 143, "terminated (SIGTERM)" },
-};
-
-/* Prints text, indented and broken between words. */
-static void
-print_wrapped(FILE *out, const char *text)
+void
+options_help_text(FILE *out, const char *text)
 {
 	size_t column = 0, len;
 
@@ -49,7 +30,7 @@ print_wrapped(FILE *out, const char *text)
 }
 
 static void
-print_options(FILE *out)
+print_options(const struct program *program, FILE *out)
 {
 	const struct option_row *row;
 	char			 flag[HELP_COLUMNS];
@@ -57,6 +38,8 @@ print_options(FILE *out)
 
 	for (i = 0; i < option_count; i++) {
 		row = &option_rows[i];
+		if ((row->commands & program->commands) == 0)
+			continue;
 		(void)snprintf(flag, sizeof(flag), "%s%s", row->flag,
 		    row->argument != NULL ? row->argument : "");
 		if (row->variable == NULL)
@@ -65,40 +48,48 @@ print_options(FILE *out)
 			fprintf(out, "  %-27s %s%s%s\n", flag, row->variable,
 			    row->fallback != NULL ? ", default " : "",
 			    row->fallback != NULL ? row->fallback : "");
-		print_wrapped(out, row->help);
+		options_help_text(out, row->help);
 	}
 }
 
 static void
-print_usage(FILE *out)
+print_usage(const struct program *program, FILE *out)
 {
 	const struct command_row *row;
-	size_t			  i;
+	const char		 *head = "Usage:";
+	int			  i;
 
 	for (i = 0; i < COMMAND__MAX; i++) {
+		if ((program->commands & FOR(i)) == 0)
+			continue;
 		row = &command_rows[i];
-		fprintf(out, "%-6s nompd-sync%s%s [OPTION ...]%s\n",
-		    i == 0 ? "Usage:" : "", row->name != NULL ? " " : "",
+		fprintf(out, "%-6s %s%s%s [OPTION ...]%s\n", head,
+		    program->name, row->name != NULL ? " " : "",
 		    row->name != NULL ? row->name : "", row->arguments);
-		print_wrapped(out, row->help);
+		head = "";
+		options_help_text(out, row->help);
 	}
 }
 
 void
-options_help(FILE *out)
+options_help(const struct program *program, FILE *out)
 {
 	size_t i;
 
-	print_usage(out);
+	print_usage(program, out);
 	fprintf(out, "\nOptions, each with its variable; a flag wins over its "
 	    "variable:\n");
-	print_options(out);
-	fprintf(out, "\nThe key has no flag:\n  %s\n  %s\n", KEY_VARIABLE,
-	    KEY_FILE_VARIABLE);
-	print_wrapped(out, "The upstream's key, or a file that holds it; one "
-	    "of them.");
+	print_options(program, out);
+	if (program->help != NULL)
+		program->help(out);
 	fprintf(out, "\nExit status:\n");
-	for (i = 0; i < LENGTH(statuses); i++)
-		fprintf(out, "  %3d  %s\n", statuses[i].status,
-		    statuses[i].help);
+	for (i = 0; i < program->n_statuses; i++)
+		fprintf(out, "  %3d  %s\n", program->statuses[i].status,
+		    program->statuses[i].help);
+}
+
+void
+options_version(const struct program *program, FILE *out)
+{
+	fprintf(out, "%s %s\n", program->name, NOMPD_VERSION);
 }

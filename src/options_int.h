@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 
+#include "buf.h"
 #include "options.h"
 
 /* The key has no flag, for anyone on the machine can read a command line. */
@@ -42,12 +43,75 @@ extern const struct option_row option_rows[];
 extern const size_t	       option_count; /* at most MAX_OPTIONS */
 
 struct command_row {
-	const char *name;      /* NULL: the one without a name */
+	const char *name;      /* NULL: none; else one or two words */
 	const char *arguments; /* as --help shows them */
 	int	    n_arguments;
 	const char *help;
 };
 
 extern const struct command_row command_rows[COMMAND__MAX];
+
+/* Bytes of a value that a fault shows. */
+#define MAX_SHOWN_BYTES 64
+/* A command and its arguments; one more, to show what is too much. */
+#define MAX_WORDS 4
+
+/*
+ * One parse of the command line and the environment.
+ *
+ * Invariants: flags[i] is NULL or the value of row i's flag; n_words may pass
+ * MAX_WORDS, words does not; command is COMMAND__MAX when it is not known, and
+ * arguments are the words behind it.
+ */
+struct parse {
+	struct options	     *opts;
+	const struct program *program;
+	const char	     *flags[MAX_OPTIONS];
+	const char	     *words[MAX_WORDS];
+	int		      n_words;
+	enum command	      command;
+	const char	    **arguments;
+	int		      n_arguments;
+	struct buf	      faults;	/* whole lines */
+	unsigned	      n_unsaid; /* faults that did not fit */
+};
+
+struct status_row {
+	int	    status;
+	const char *help;
+};
+
+struct program {
+	const char  *name;
+	unsigned     commands; /* FOR() bits */
+	enum command unnamed;  /* the command without a name */
+	/* What the rows cannot say; called for a command that is known and
+	 * has as many arguments as it wants. */
+	void (*check)(struct parse *parse);
+	/* What the help text says behind the options; NULL: nothing. */
+	void (*help)(FILE *out);
+	const struct status_row *statuses;
+	size_t			 n_statuses;
+};
+
+/* Statuses that come from where no struct error is. */
+#define STATUS_MEMORY	   71
+#define STATUS_SIGINT	   130
+#define STATUS_SIGTERM	   143
+
+/* Adds a fault: one line that names its flag or variable. */
+void options_fault(struct parse *parse, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+/*
+ * A value fit for a fault: the start of it, on one line, and of a URL nothing
+ * that may be a password or a token.
+ */
+const char *options_shown(char shown[MAX_SHOWN_BYTES], const char *value);
+/* The variable's value; NULL when it is unset or empty. */
+const char *options_variable(const char *name);
+/* Was it given, as a flag or a variable, be it good or not? */
+bool options_is_given(const struct parse *parse, const char *flag);
+/* Prints text, indented and broken between words. */
+void options_help_text(FILE *out, const char *text);
 
 #endif

@@ -3,7 +3,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "number.h"
 #include "options_int.h"
+#include "words.h"
 
 /* A base URL; what servers and proxies take in a request line, with room. */
 #define MAX_UPSTREAM_BYTES 2048
@@ -17,6 +19,8 @@
 #define MAX_RETRIES 100
 /* Entries that history shows. */
 #define MAX_LIMIT 1000000
+/* Processes that serve one socket; each has its own view of the store. */
+#define MAX_WORKERS 64
 /* Longest times: one request a day, a run and the wait for another a week. */
 #define MAX_TIMEOUT_MS	(24LL * 60 * 60 * 1000)
 #define MAX_DEADLINE_MS (7LL * MAX_TIMEOUT_MS)
@@ -28,69 +32,13 @@
 #define FOR_RUN	     FOR(COMMAND_RUN)
 #define FOR_WRITERS  (FOR(COMMAND_RUN) | FOR(COMMAND_RECONVERT))
 #define FOR_HISTORY  FOR(COMMAND_HISTORY)
+#define FOR_SERVE    FOR(COMMAND_SERVE)
 #define FOR_ALL	     (FOR(COMMAND__MAX) - 1)
-
-/* Reads the digits at *text, up to max, and moves *text behind them. */
-static bool
-read_number(const char **text, uint64_t max, uint64_t *out)
-{
-	const char *p = *text;
-	uint64_t    number = 0, digit;
-
-	if (*p < '0' || *p > '9')
-		return false;
-	for (; *p >= '0' && *p <= '9'; p++) {
-		digit = (uint64_t)(*p - '0');
-		if (number > (max - digit) / 10)
-			return false;
-		number = number * 10 + digit;
-	}
-	*text = p;
-	*out = number;
-	return true;
-}
-
-/* A whole number from min to max and nothing else. */
-static bool
-parse_number(const char *value, uint64_t min, uint64_t max, unsigned *out)
-{
-	uint64_t number;
-
-	if (!read_number(&value, max, &number) || *value != '\0' ||
-	    number < min)
-		return false;
-	*out = (unsigned)number;
-	return true;
-}
-
-/* "500ms", "30s", "5m", "1h", "2d" or plain seconds, from min to max. */
-static bool
-parse_duration(const char *value, int64_t min, int64_t max, int64_t *out)
-{
-	static const struct {
-		const char *name;
-		int64_t	    ms;
-	} units[] = { { "", 1000 }, { "ms", 1 }, { "s", 1000 },
-		{ "m", 60 * 1000 }, { "h", 60 * 60 * 1000 },
-		{ "d", 24 * 60 * 60 * 1000 } };
-	uint64_t number;
-	size_t	 i;
-	int64_t	 ms;
-
-	if (!read_number(&value, (uint64_t)max, &number))
-		return false;
-	for (i = 0; i < LENGTH(units); i++) {
-		if (strcmp(value, units[i].name) == 0)
-			break;
-	}
-	if (i == LENGTH(units) || (int64_t)number > max / units[i].ms)
-		return false;
-	ms = (int64_t)number * units[i].ms;
-	if (ms < min)
-		return false;
-	*out = ms;
-	return true;
-}
+#define FOR_KEYS \
+	(FOR(COMMAND_KEY_ADD) | FOR(COMMAND_KEY_LIST) | \
+	FOR(COMMAND_KEY_REVOKE))
+#define FOR_STORE    (FOR_ALL & ~FOR_KEYS)
+#define FOR_SYNC     (FOR_STORE & ~FOR_SERVE)
 
 static const char *
 set_switch(bool *out, const char *value)
@@ -144,7 +92,7 @@ is_authority(const char *text, size_t len)
 	}
 	if (p == text || p == text + len)
 		return p != text;
-	return *p++ == ':' && read_number(&p, MAX_PORT, &port) && port > 0 &&
+	return *p++ == ':' && number_read(&p, MAX_PORT, &port) && port > 0 &&
 	    p == text + len;
 }
 
@@ -256,7 +204,7 @@ parse_max_delete(const char *value, struct max_delete *out)
 	uint64_t number;
 	bool	 is_percent;
 
-	if (!read_number(&value, MAX_DELETE_COUNT, &number))
+	if (!number_read(&value, MAX_DELETE_COUNT, &number))
 		return false;
 	is_percent = *value == '%';
 	if (is_percent)
@@ -279,7 +227,7 @@ set_max_delete(struct options *opts, const char *value)
 static const char *
 set_retries(struct options *opts, const char *value)
 {
-	if (parse_number(value, 0, MAX_RETRIES, &opts->retries))
+	if (number_parse(value, 0, MAX_RETRIES, &opts->retries))
 		return NULL;
 	return "want a number from 0 to " NUMBER(MAX_RETRIES);
 }
@@ -287,7 +235,7 @@ set_retries(struct options *opts, const char *value)
 static const char *
 set_timeout(struct options *opts, const char *value)
 {
-	if (parse_duration(value, 1, MAX_TIMEOUT_MS, &opts->timeout_ms))
+	if (number_parse_duration(value, 1, MAX_TIMEOUT_MS, &opts->timeout_ms))
 		return NULL;
 	return "want a time such as 30s, 5m or 1h, from 1ms to 1d";
 }
@@ -295,7 +243,8 @@ set_timeout(struct options *opts, const char *value)
 static const char *
 set_deadline(struct options *opts, const char *value)
 {
-	if (parse_duration(value, 1, MAX_DEADLINE_MS, &opts->deadline_ms))
+	if (number_parse_duration(value, 1, MAX_DEADLINE_MS,
+	    &opts->deadline_ms))
 		return NULL;
 	return "want a time such as 30s, 5m or 1h, from 1ms to 7d";
 }
@@ -303,7 +252,7 @@ set_deadline(struct options *opts, const char *value)
 static const char *
 set_wait(struct options *opts, const char *value)
 {
-	if (parse_duration(value, 0, MAX_WAIT_MS, &opts->wait_ms))
+	if (number_parse_duration(value, 0, MAX_WAIT_MS, &opts->wait_ms))
 		return NULL;
 	return "want a time such as 30s, 5m or 1h, from 0s to 7d";
 }
@@ -364,7 +313,7 @@ set_progress(struct options *opts, const char *value)
 static const char *
 set_limit(struct options *opts, const char *value)
 {
-	if (parse_number(value, 1, MAX_LIMIT, &opts->limit))
+	if (number_parse(value, 1, MAX_LIMIT, &opts->limit))
 		return NULL;
 	return "want a number from 1 to " NUMBER(MAX_LIMIT);
 }
@@ -380,6 +329,41 @@ set_format(struct options *opts, const char *value)
 		return "want table or json";
 	opts->format = (enum output_format)i;
 	return NULL;
+}
+
+static const char *
+set_api_keys_file(struct options *opts, const char *value)
+{
+	opts->api_keys_file = value;
+	return NULL;
+}
+
+static const char *
+set_sync_command(struct options *opts, const char *value)
+{
+	opts->sync_command = words_parse(value);
+	if (opts->sync_command != NULL)
+		return NULL;
+	return "want a program and its arguments, at most "
+	       NUMBER(MAX_COMMAND_WORDS) " words between blanks or a JSON "
+	       "array of texts";
+}
+
+static const char *
+set_workers(struct options *opts, const char *value)
+{
+	if (number_parse(value, 1, MAX_WORKERS, &opts->workers))
+		return NULL;
+	return "want a number from 1 to " NUMBER(MAX_WORKERS);
+}
+
+static const char *
+set_scope(struct options *opts, const char *value)
+{
+	opts->scope = apikey_scope_find(value);
+	if (opts->scope != APIKEY_SCOPE__MAX)
+		return NULL;
+	return "want read or sync";
 }
 
 static const char *
@@ -405,7 +389,7 @@ const struct option_row option_rows[] = {
 	    "The upstream takes no key; without this a missing one is an "
 	    "error." },
 	{ "--store", "NOMPD_STORE", " URI", "sqlite:nompd.db", set_store,
-	    FOR_ALL, "The store: sqlite:PATH." },
+	    FOR_STORE, "The store: sqlite:PATH." },
 	{ "--dry-run", "NOMPD_DRY_RUN", NULL, NULL, set_dry_run, FOR_WRITERS,
 	    "Print the result there would be; write nothing." },
 	{ "--plan", "NOMPD_PLAN", "[=FILE]", NULL, set_plan, FOR_WRITERS,
@@ -432,12 +416,25 @@ const struct option_row option_rows[] = {
 	{ "--log-format", "NOMPD_LOG_FORMAT", " FORMAT", "text",
 	    set_log_format, FOR_ALL, "Log lines as text or json." },
 	{ "--progress", "NOMPD_PROGRESS", " WHEN", "auto", set_progress,
-	    FOR_ALL, "Show a progress line: auto (on a terminal, text log), "
+	    FOR_SYNC, "Show a progress line: auto (on a terminal, text log), "
 	    "always, never." },
 	{ "--limit", "NOMPD_LIMIT", " N", "10", set_limit, FOR_HISTORY,
 	    "history: how many runs to list." },
 	{ "--format", "NOMPD_FORMAT", " FORMAT", "table", set_format,
 	    FOR_HISTORY, "history: list them as table or json." },
+	{ "--api-keys-file", "NOMPD_API_KEYS_FILE", " FILE", NULL,
+	    set_api_keys_file, FOR_SERVE | FOR_KEYS,
+	    "The keys of the API, as hashes; others may not read it." },
+	{ "--sync-command", "NOMPD_SYNC_COMMAND", " COMMAND", NULL,
+	    set_sync_command, FOR_SERVE,
+	    "What POST /api/internal/sync starts: words between blanks, or a "
+	    "JSON array of texts; no shell.  Without it there is no such "
+	    "path." },
+	{ "--workers", "NOMPD_WORKERS", " N", "1", set_workers, FOR_SERVE,
+	    "FastCGI: how many processes serve the socket." },
+	{ "--scope", NULL, " SCOPE", "read", set_scope, FOR(COMMAND_KEY_ADD),
+	    "key add: what the key may do: read, or sync (read, and start a "
+	    "run)." },
 	{ "--version", NULL, NULL, NULL, set_version, FOR_ALL,
 	    "Print the version and end." },
 	{ "--help", NULL, NULL, NULL, set_help, FOR_ALL,
@@ -453,4 +450,12 @@ const struct command_row command_rows[COMMAND__MAX] = {
 	    "print one record as JSON" },
 	[COMMAND_RECONVERT] = { "reconvert", "", 0,
 	    "convert the stored resources again" },
+	[COMMAND_SERVE] = { NULL, "", 0,
+	    "answer a web server: CGI, or FastCGI when standard input is a "
+	    "listening socket" },
+	[COMMAND_KEY_ADD] = { "key add", " NAME", 1,
+	    "make a key for a consumer and print it, this once" },
+	[COMMAND_KEY_LIST] = { "key list", "", 0, "list the keys' names" },
+	[COMMAND_KEY_REVOKE] = { "key revoke", " NAME", 1,
+	    "make a consumer's key worthless" },
 };

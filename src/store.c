@@ -66,6 +66,18 @@ store_begin(struct store *store, struct error *err)
 }
 
 int
+store_end(struct store *store, struct error *err)
+{
+	return named(store, store->ops->end(store, err), err);
+}
+
+bool
+store_is_replaced(struct store *store)
+{
+	return store->ops->is_replaced(store);
+}
+
+int
 store_versions_get(struct store *store, struct store_versions *out,
     struct error *err)
 {
@@ -161,6 +173,52 @@ store_record_next(struct store_cursor *cursor, struct store_record *record,
 	if (rc == 1)
 		rc = check_ascending(cursor, record->key, record->len, err);
 	return named(cursor->store, rc, err);
+}
+
+int
+store_changes_open(struct store *store, const char *collection, int64_t since,
+    bool with_deleted, struct store_cursor **out, struct error *err)
+{
+	return opened(store, store->ops->changes_open(store, collection, since,
+	    with_deleted, out, err), out, err);
+}
+
+/* Keys ascend within a version; a higher version begins anew. */
+static int
+check_order(struct store_cursor *cursor, const struct store_record *record,
+    struct error *err)
+{
+	if (record->version < cursor->last_version)
+		return error_set(err, STATUS_STORE, "versions are not in"
+		    " ascending order at \"%s\"; the store is damaged",
+		    record->key);
+	if (record->version > cursor->last_version) {
+		cursor->last_version = record->version;
+		free(cursor->last_key);
+		cursor->last_key = NULL;
+		cursor->last_len = 0;
+	}
+	return check_ascending(cursor, record->key, record->len, err);
+}
+
+int
+store_changes_next(struct store_cursor *cursor, struct store_record *record,
+    struct error *err)
+{
+	int rc;
+
+	rc = cursor->store->ops->record_next(cursor, record, err);
+	if (rc == 1)
+		rc = check_order(cursor, record, err);
+	return named(cursor->store, rc, err);
+}
+
+int
+store_counts_get(struct store *store, const char *collection,
+    struct store_counts *out, struct error *err)
+{
+	return named(store, store->ops->counts_get(store, collection, out,
+	    err), err);
 }
 
 int

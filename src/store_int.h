@@ -1,4 +1,5 @@
-/* What the kinds of store implement; the promises are in store.h. */
+/* What the kinds of store implement; the promises are in store.h.
+ * record_next serves the cursors of changes as well. */
 #ifndef NOMPD_STORE_INT_H
 #define NOMPD_STORE_INT_H
 
@@ -13,6 +14,8 @@ struct store_ops {
 	int (*lease_try)(struct store *store, char holder[MAX_HOLDER_TEXT],
 	    struct error *err);
 	int (*begin)(struct store *store, struct error *err);
+	int (*end)(struct store *store, struct error *err);
+	bool (*is_replaced)(struct store *store);
 	int (*versions_get)(struct store *store, struct store_versions *out,
 	    struct error *err);
 	int (*version_raise)(struct store *store, int64_t now_ms,
@@ -28,6 +31,11 @@ struct store_ops {
 	    struct error *err);
 	int (*record_next)(struct store_cursor *cursor,
 	    struct store_record *record, struct error *err);
+	int (*changes_open)(struct store *store, const char *collection,
+	    int64_t since, bool with_deleted, struct store_cursor **out,
+	    struct error *err);
+	int (*counts_get)(struct store *store, const char *collection,
+	    struct store_counts *out, struct error *err);
 	int (*writer_open)(struct store *store, const char *collection,
 	    int64_t version, int64_t now_ms, struct store_writer **out,
 	    struct error *err);
@@ -74,6 +82,7 @@ struct store_cursor {
 	char	     *last_key; /* to see that keys ascend */
 	size_t	      last_len;
 	size_t	      last_cap;
+	int64_t	      last_version; /* of a cursor of changes */
 };
 struct store_writer {
 	struct store *store;

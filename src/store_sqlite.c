@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -240,6 +241,18 @@ open_empty(struct store_sqlite *store, struct error *err)
 	return create_schema(store, err);
 }
 
+/* Which file it is, for sqlite_is_replaced(). */
+static void
+note_file(struct store_sqlite *store)
+{
+	struct stat info;
+
+	if (stat(store->path, &info) == -1)
+		return;
+	store->device = info.st_dev;
+	store->file = info.st_ino;
+}
+
 static int
 open_for_read(struct store_sqlite *store, enum store_mode mode,
     struct error *err)
@@ -251,6 +264,8 @@ open_for_read(struct store_sqlite *store, enum store_mode mode,
 			return open_empty(store, err);
 		return fail_missing(err);
 	}
+	/* Before it is opened: one that comes in between is then noticed. */
+	note_file(store);
 	if (sqlite3_open_v2(store->path, &store->db, SQLITE_OPEN_READONLY,
 	    NULL) != SQLITE_OK)
 		return sqlite_db_fail(store->db, "opening it", err);
@@ -362,6 +377,24 @@ sqlite_begin(struct store *base, struct error *err)
 		return -1;
 	return sqlite_db_number(store->db, &ignored, err,
 	    "SELECT count(*) FROM SyncMetadata");
+}
+
+static int
+sqlite_end(struct store *base, struct error *err)
+{
+	struct store_sqlite *store = (struct store_sqlite *)base;
+
+	return sqlite_db_exec(store->db, "ROLLBACK", err);
+}
+
+static bool
+sqlite_is_replaced(struct store *base)
+{
+	struct store_sqlite *store = (struct store_sqlite *)base;
+	struct stat	     info;
+
+	return stat(store->path, &info) == -1 ||
+	    info.st_dev != store->device || info.st_ino != store->file;
 }
 
 static int
@@ -516,6 +549,8 @@ const struct store_ops store_sqlite_ops = {
 	.close = sqlite_close,
 	.lease_try = sqlite_lease_try,
 	.begin = sqlite_begin,
+	.end = sqlite_end,
+	.is_replaced = sqlite_is_replaced,
 	.versions_get = store_sqlite_versions_get,
 	.version_raise = sqlite_version_raise,
 	.state_open = store_sqlite_state_open,
@@ -523,6 +558,8 @@ const struct store_ops store_sqlite_ops = {
 	.live_open = store_sqlite_live_open,
 	.record_open = store_sqlite_record_open,
 	.record_next = store_sqlite_record_next,
+	.changes_open = store_sqlite_changes_open,
+	.counts_get = store_sqlite_counts_get,
 	.writer_open = sqlite_writer_open,
 	.writer_put = sqlite_writer_put,
 	.writer_delete = sqlite_writer_delete,

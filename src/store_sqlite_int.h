@@ -3,14 +3,20 @@
 #define NOMPD_STORE_SQLITE_INT_H
 
 #include <sqlite3.h>
+#include <sys/types.h>
 
 #include "store_int.h"
 
-/* path is the file, links resolved; lease_fd is -1 before the first try. */
+/*
+ * path is the file, links resolved; lease_fd is -1 before the first try; file
+ * and device say which file it was when it was opened for reading.
+ */
 struct store_sqlite {
 	struct store base;
 	sqlite3	    *db;
 	char	    *path;
+	dev_t	     device;
+	ino_t	     file;
 	int	     lease_fd;
 };
 
@@ -27,6 +33,11 @@ int store_sqlite_record_open(struct store *base, const char *collection,
     struct error *err);
 int store_sqlite_record_next(struct store_cursor *base,
     struct store_record *record, struct error *err);
+int store_sqlite_changes_open(struct store *base, const char *collection,
+    int64_t since, bool with_deleted, struct store_cursor **out,
+    struct error *err);
+int store_sqlite_counts_get(struct store *base, const char *collection,
+    struct store_counts *out, struct error *err);
 int store_sqlite_history_open(struct store *base, int64_t limit,
     struct store_cursor **out, struct error *err);
 int store_sqlite_history_next(struct store_cursor *base,

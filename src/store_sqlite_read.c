@@ -16,9 +16,21 @@ store_sqlite_versions_get(struct store *base, struct store_versions *out,
     struct error *err)
 {
 	struct store_sqlite *store = (struct store_sqlite *)base;
+	sqlite3_stmt	    *statement;
+	int		     rc;
 
-	if (sqlite_db_number(store->db, &out->finished, err,
-	    "SELECT max(Version) FROM SyncHistory") == -1)
+	*out = (struct store_versions){ 0 };
+	if (sqlite_db_prepare(store->db, &statement, err,
+	    "SELECT Version, SyncedAt FROM SyncHistory"
+	    " ORDER BY Version DESC LIMIT 1") == -1)
+		return -1;
+	rc = sqlite_db_step(statement, err);
+	if (rc == 1) {
+		out->finished = sqlite3_column_int64(statement, 0);
+		out->finished_at_ms = sqlite3_column_int64(statement, 1);
+	}
+	sqlite3_finalize(statement);
+	if (rc == -1)
 		return -1;
 	return sqlite_db_number(store->db, &out->raised, err,
 	    "SELECT max(CurrentVersion) FROM SyncMetadata");
@@ -170,6 +182,45 @@ store_sqlite_record_next(struct store_cursor *base,
 	memcpy(record->hash, hash, len);
 	record->hash[len] = '\0';
 	return 1;
+}
+
+int
+store_sqlite_changes_open(struct store *base, const char *collection,
+    int64_t since, bool with_deleted, struct store_cursor **out,
+    struct error *err)
+{
+	struct store_sqlite *store = (struct store_sqlite *)base;
+	sqlite3_stmt	    *statement;
+	int		     rc;
+
+	rc = sqlite_db_prepare(store->db, &statement, err,
+	    "SELECT " RECORD_COLUMNS " FROM \"%s\" INDEXED BY"
+	    " \"%s_Version\" WHERE Version > %lld%s"
+	    " ORDER BY Version, BusinessKey", collection, collection,
+	    (long long)since, with_deleted ? "" : " AND IsDeleted = 0");
+	return cursor_new(statement, rc, out);
+}
+
+int
+store_sqlite_counts_get(struct store *base, const char *collection,
+    struct store_counts *out, struct error *err)
+{
+	struct store_sqlite *store = (struct store_sqlite *)base;
+	sqlite3_stmt	    *statement;
+	int		     rc;
+
+	*out = (struct store_counts){ 0 };
+	if (sqlite_db_prepare(store->db, &statement, err,
+	    "SELECT count(*), total(IsDeleted) FROM \"%s\" INDEXED BY"
+	    " \"%s_State\"", collection, collection) == -1)
+		return -1;
+	rc = sqlite_db_step(statement, err);
+	if (rc == 1) {
+		out->deleted = sqlite3_column_int64(statement, 1);
+		out->live = sqlite3_column_int64(statement, 0) - out->deleted;
+	}
+	sqlite3_finalize(statement);
+	return rc == -1 ? -1 : 0;
 }
 
 int

@@ -58,6 +58,7 @@ CONFINED_CALLS = (
 CONFINED_HEADERS = (
     ("curl/*", ("http.c", "url.c")),
     ("yajl/*", ("json_bson.c",)),
+    ("fcgi*.h", ("fastcgi.c",)),
     ("sqlite3.h", ("*sqlite*.[ch]", "stage*.[ch]", "plan*.[ch]")),
 )
 

@@ -58,7 +58,7 @@ parse(const char *words)
 	argv[argc] = NULL;
 	memset(&err, 0, sizeof(err));
 	options_clear(&opts);
-	return options_parse(&opts, argc, argv, &err);
+	return options_parse(&opts, &program_sync, argc, argv, &err);
 }
 
 /* What went to standard error up to now. */

@@ -336,7 +336,8 @@ START_TEST(no_arguments_at_all)
 {
 	char *argv[] = { NULL };
 
-	ck_assert_int_eq(options_parse(&opts, 0, argv, &err), -1);
+	ck_assert_int_eq(options_parse(&opts, &program_sync, 0, argv, &err),
+	    -1);
 }
 END_TEST
 
@@ -348,7 +349,7 @@ START_TEST(help_text)
 	int   i;
 
 	file = tmpfile();
-	options_help(file);
+	options_help(&program_sync, file);
 	rewind(file);
 	text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
 	fclose(file);

@@ -1,0 +1,28 @@
+/*
+ * One request as a web server hands it over, and the way back for the answer:
+ * the environment and standard output (CGI/1.1, RFC 3875), or what a FastCGI
+ * connection carries.
+ */
+#ifndef NOMPD_CGI_H
+#define NOMPD_CGI_H
+
+#include <stddef.h>
+
+/* How long a web server may take for the next piece of an answer. */
+#define MAX_SEND_MS (5 * 60 * 1000)
+
+struct cgi {
+	/* The variable's value, or NULL; borrowed until the answer's end. */
+	const char *(*param)(void *ctx, const char *name);
+	/* -1: whoever asked is gone, or has not taken anything for too long. */
+	int (*write)(void *ctx, const void *data, size_t len);
+	void *ctx;
+};
+
+/* Answers one request; calls write as often as it likes. */
+typedef void (*cgi_fn)(void *ctx, struct cgi *cgi);
+
+/* Carries out the one request of a process that was started for it. */
+void cgi_serve(cgi_fn fn, void *ctx);
+
+#endif

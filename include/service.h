@@ -1,0 +1,55 @@
+/*
+ * What the answers of nompd-serve share: the settings, and the store that a
+ * FastCGI worker keeps open from one request to the next.
+ */
+#ifndef NOMPD_SERVICE_H
+#define NOMPD_SERVICE_H
+
+#include "error.h"
+#include "options.h"
+#include "request.h"
+#include "response.h"
+#include "store.h"
+
+struct service {
+	const struct options *opts;
+	struct store	     *store; /* NULL: not open */
+};
+
+/*
+ * The store in one state, for one answer; opened when it is not open, opened
+ * anew when another one has taken its place.  Borrowed until service_end().
+ */
+int service_begin(struct service *service, struct store **out,
+    struct error *err);
+/* The answer is done; failed says that the store is better opened anew. */
+void service_end(struct service *service, bool failed);
+void service_close(struct service *service);
+
+/* Bytes of what is asked, as the log shows it, with its NUL. */
+#define MAX_QUESTION_TEXT 64
+
+/* One request and its answer. */
+struct exchange {
+	struct service	     *service;
+	const struct request *request;
+	struct response	      response;
+	int		      argument; /* of the route */
+	char		      question[MAX_QUESTION_TEXT];
+};
+
+/*
+ * Gives an answer.  -1: err says why there is none; when nothing was begun the
+ * caller answers for it, else the answer ends where it is.
+ */
+typedef int (*page_fn)(struct exchange *exchange, struct error *err);
+
+/* The answers; argument is the collection where there is one. */
+int page_diff(struct exchange *exchange, struct error *err);
+int page_live(struct exchange *exchange, struct error *err);
+int page_ready(struct exchange *exchange, struct error *err);
+int page_metrics(struct exchange *exchange, struct error *err);
+int page_openapi(struct exchange *exchange, struct error *err);
+int page_sync(struct exchange *exchange, struct error *err);
+
+#endif

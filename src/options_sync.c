@@ -1,0 +1,136 @@
+/* What is nompd-sync's own among the options. */
+#include <stdio.h>
+#include <string.h>
+
+#include "collection.h"
+#include "options_int.h"
+#include "secret.h"
+#include "url.h"
+
+/* The key from the variable, or the file that file names. */
+static void
+read_key(struct parse *parse, const char *file)
+{
+	struct error err;
+	int	     rc;
+
+	if (file != NULL)
+		rc = secret_from_file(KEY_FILE_VARIABLE, file,
+		    &parse->opts->upstream_key, &err);
+	else
+		rc = secret_from_variable(KEY_VARIABLE,
+		    &parse->opts->upstream_key, &err);
+	if (rc == -1)
+		options_fault(parse, "%s", err.text);
+	else if (parse->opts->upstream_key != NULL)
+		log_hide_secret(secret_text(parse->opts->upstream_key));
+}
+
+/* A key is needed, or said not to be; a folder takes none. */
+static void
+check_key(struct parse *parse)
+{
+	const struct options *opts = parse->opts;
+	const char	     *file;
+	bool		      has_key;
+
+	file = options_variable(KEY_FILE_VARIABLE);
+	has_key = file != NULL || options_variable(KEY_VARIABLE) != NULL;
+	if (file != NULL && options_variable(KEY_VARIABLE) != NULL) {
+		options_fault(parse, "%s: want one key; %s is set as well",
+		    KEY_FILE_VARIABLE, KEY_VARIABLE);
+		return;
+	}
+	if (has_key && opts->no_upstream_key) {
+		options_fault(parse, "--no-upstream-key: want no key beside "
+		    "it; %s is set",
+		    file != NULL ? KEY_FILE_VARIABLE : KEY_VARIABLE);
+		return;
+	}
+	if (opts->upstream != NULL && url_is_file(opts->upstream))
+		return;
+	if (has_key)
+		read_key(parse, file);
+	else if (opts->upstream != NULL && !opts->no_upstream_key)
+		options_fault(parse, "%s: want the upstream's key, there or in "
+		    "a file named by %s; say --no-upstream-key if it takes "
+		    "none", KEY_VARIABLE, KEY_FILE_VARIABLE);
+}
+
+static void
+check_run(struct parse *parse)
+{
+	if (!options_is_given(parse, "--upstream"))
+		options_fault(parse, "--upstream: want the upstream's base "
+		    "URL, there or in NOMPD_UPSTREAM_URL; have none");
+	check_key(parse);
+}
+
+/* The two words behind show. */
+static void
+check_show(struct parse *parse)
+{
+	struct buf names = { 0 };
+	char	   shown[MAX_SHOWN_BYTES];
+	int	   i;
+
+	parse->opts->show_collection = parse->arguments[0];
+	parse->opts->show_key = parse->arguments[1];
+	if (parse->opts->show_key[0] == '\0')
+		options_fault(parse, "show: want a key; have \"\"");
+	if (collection_find(parse->arguments[0]) != COLLECTION__MAX)
+		return;
+	for (i = 0; i < COLLECTION__MAX; i++) {
+		buf_append(&names, i > 0 ? ", " : "", i > 0 ? 2 : 0);
+		buf_append(&names, collection_name(i),
+		    strlen(collection_name(i)));
+	}
+	options_fault(parse, "show: want a collection (%.*s); have \"%s\"",
+	    (int)names.len, (const char *)names.data,
+	    options_shown(shown, parse->arguments[0]));
+	buf_clear(&names);
+}
+
+static void
+check(struct parse *parse)
+{
+	if (parse->command == COMMAND_RUN)
+		check_run(parse);
+	else if (parse->command == COMMAND_SHOW)
+		check_show(parse);
+}
+
+static void
+help(FILE *out)
+{
+	fprintf(out, "\nThe key has no flag:\n  %s\n  %s\n", KEY_VARIABLE,
+	    KEY_FILE_VARIABLE);
+	options_help_text(out, "The upstream's key, or a file that holds it; "
+	    "one of them.");
+}
+
+static const struct status_row statuses[] = {
+	{ STATUS_OK, "done" },
+	{ STATUS_USAGE, "usage or configuration error" },
+	{ STATUS_HELD, "held by the guard: too many deletions" },
+	{ STATUS_NOT_FOUND, "show: no such record" },
+	{ STATUS_UNAVAILABLE, "no usable answer from the upstream" },
+	{ STATUS_MEMORY, "out of memory" },
+	{ STATUS_STORE, "the store failed or is not ours" },
+	{ STATUS_BUSY, "another run is active" },
+	{ STATUS_PROTOCOL, "the upstream answered something else" },
+	{ STATUS_REFUSED, "the upstream refused the key" },
+	{ STATUS_SIGINT, "interrupted (SIGINT)" },
+	{ STATUS_SIGTERM, "terminated (SIGTERM)" },
+};
+
+const struct program program_sync = {
+	.name = "nompd-sync",
+	.commands = FOR(COMMAND_RUN) | FOR(COMMAND_INIT) |
+	    FOR(COMMAND_HISTORY) | FOR(COMMAND_SHOW) | FOR(COMMAND_RECONVERT),
+	.unnamed = COMMAND_RUN,
+	.check = check,
+	.help = help,
+	.statuses = statuses,
+	.n_statuses = LENGTH(statuses),
+};

@@ -1,0 +1,64 @@
+#include <sodium.h>
+#include <string.h>
+
+#include "request.h"
+
+/* Random bytes of an id that is made here. */
+#define ID_BYTES 8
+
+static const char *
+read_param(const struct cgi *cgi, const char *name)
+{
+	const char *value;
+
+	value = cgi->param(cgi->ctx, name);
+	return value != NULL ? value : "";
+}
+
+/* An id that is safe in a log and a header. */
+static bool
+is_id(const char *text)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyz"
+				      "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "0123456789._-";
+	size_t		  len;
+
+	len = strspn(text, letters);
+	return len > 0 && len <= MAX_REQUEST_ID_BYTES && text[len] == '\0';
+}
+
+static void
+read_id(struct request *request, const struct cgi *cgi)
+{
+	const char *text;
+	uint8_t	    random[ID_BYTES];
+
+	text = read_param(cgi, "HTTP_X_REQUEST_ID");
+	/* A key that was put there by mistake would stand in every log. */
+	if (is_id(text) && strstr(text, APIKEY_PREFIX) == NULL) {
+		memcpy(request->id, text, strlen(text) + 1);
+		return;
+	}
+	randombytes_buf(random, sizeof(random));
+	(void)sodium_bin2hex(request->id, sizeof(request->id), random,
+	    sizeof(random));
+}
+
+void
+request_read(struct request *request, const struct cgi *cgi)
+{
+	*request = (struct request){
+		.method = read_param(cgi, "REQUEST_METHOD"),
+		.path = read_param(cgi, "PATH_INFO"),
+		.query = read_param(cgi, "QUERY_STRING"),
+		.key = cgi->param(cgi->ctx, "HTTP_X_API_KEY"),
+		.validator = cgi->param(cgi->ctx, "HTTP_IF_NONE_MATCH"),
+	};
+	if (request->path[0] == '\0')
+		request->path = read_param(cgi, "SCRIPT_NAME");
+	if (request->validator != NULL &&
+	    strlen(request->validator) > MAX_VALIDATOR_BYTES)
+		request->validator = NULL;
+	read_id(request, cgi);
+}

@@ -1,0 +1,191 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "clock.h"
+#include "collection.h"
+#include "log.h"
+#include "query.h"
+#include "route.h"
+
+/* Bytes of a path that the log shows when it leads nowhere. */
+#define MAX_PATH_SHOWN 128
+/* Bytes of a method that the log shows. */
+#define MAX_METHOD_SHOWN 16
+
+enum method { METHOD_GET, METHOD_POST, METHOD__MAX };
+static const char *const allowed[METHOD__MAX] = {
+	[METHOD_GET] = "GET, HEAD",
+	[METHOD_POST] = "POST",
+};
+
+/* No key is asked for. */
+#define NO_KEY APIKEY_SCOPE__MAX
+
+static const struct route {
+	const char	 *path;
+	enum method	  method;
+	enum apikey_scope scope;
+	page_fn		  page;
+	int		  argument;
+} routes[] = {
+	{ "/api/v1/treatmentGroup", METHOD_GET, APIKEY_READ, page_diff,
+	    TREATMENT_GROUPS },
+	{ "/api/v1/reimbursementGroup", METHOD_GET, APIKEY_READ, page_diff,
+	    REIMBURSEMENT_GROUPS },
+	{ "/api/internal/sync", METHOD_POST, APIKEY_SYNC, page_sync, 0 },
+	{ "/health/live", METHOD_GET, NO_KEY, page_live, 0 },
+	{ "/health/ready", METHOD_GET, NO_KEY, page_ready, 0 },
+	{ "/metrics", METHOD_GET, APIKEY_READ, page_metrics, 0 },
+	{ "/openapi.json", METHOD_GET, NO_KEY, page_openapi, 0 },
+};
+
+/* Case is ignored, and one slash at the end. */
+static bool
+is_path(const char *asked, const char *path)
+{
+	size_t len = strlen(path);
+
+	return strncasecmp(asked, path, len) == 0 && (asked[len] == '\0' ||
+	    (asked[len] == '/' && asked[len + 1] == '\0'));
+}
+
+static const struct route *
+find_route(const struct service *service, const char *path)
+{
+	size_t i;
+
+	if (strlen(path) > MAX_PATH_BYTES)
+		return NULL;
+	for (i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
+		if (!is_path(path, routes[i].path))
+			continue;
+		/* Without a command to start there is nothing to be started. */
+		if (routes[i].page == page_sync &&
+		    service->opts->sync_command == NULL)
+			return NULL;
+		return &routes[i];
+	}
+	return NULL;
+}
+
+static bool
+is_allowed(const struct route *route, const char *method)
+{
+	if (route->method == METHOD_POST)
+		return strcmp(method, "POST") == 0;
+	return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
+}
+
+/* True when the key is good enough; else the refusal is sent. */
+static bool
+check_key(struct exchange *exchange, struct request *request,
+    enum apikey_scope scope)
+{
+	struct response *response = &exchange->response;
+	struct error	 err;
+	int		 rc;
+
+	if (scope == NO_KEY)
+		return true;
+	rc = apikey_check(exchange->service->opts->api_keys_file, request->key,
+	    &request->holder, &err);
+	if (rc == -1) {
+		log_error("request %s: %s", request->id, err.text);
+		response_error(response, 503, "The service cannot check API"
+		    " keys now; try again later.");
+	} else if (rc == 0) {
+		response_error_header(response, 401, "Invalid or missing API"
+		    " key.", "WWW-Authenticate", "ApiKey realm=\"nompd\"");
+	} else if (request->holder.scope < scope) {
+		response_error(response, 403, "This API key may not start a"
+		    " run.");
+	} else
+		return true;
+	return false;
+}
+
+/* What a page could not answer. */
+static void
+answer_failure(struct exchange *exchange, const struct error *err)
+{
+	struct response *response = &exchange->response;
+
+	log_error("request %s: %s", exchange->request->id, err->text);
+	if (response->status != 0)
+		response->is_broken = true;
+	else if (err->status == STATUS_STORE)
+		response_error(response, 503, "The store is not available; try"
+		    " again later.");
+	else
+		response_error(response, 500, "Internal error.");
+}
+
+static void
+answer(struct exchange *exchange, struct request *request,
+    const struct route *route)
+{
+	struct response *response = &exchange->response;
+	struct error	 err;
+
+	if (route == NULL)
+		response_error(response, 404, "No such path.");
+	else if (!is_allowed(route, request->method))
+		response_error_header(response, 405, "Method not allowed.",
+		    "Allow", allowed[route->method]);
+	else if (check_key(exchange, request, route->scope)) {
+		exchange->argument = route->argument;
+		if (strlen(request->query) > MAX_QUERY_BYTES)
+			response_error(response, 414, "The query string is too"
+			    " long.");
+		else if (route->page(exchange, &err) == -1)
+			answer_failure(exchange, &err);
+	}
+}
+
+/* One line a request; of an unknown path only what cannot be a key. */
+static void
+log_answer(const struct exchange *exchange, const struct route *route,
+    int64_t took_ms)
+{
+	const struct request  *request = exchange->request;
+	const struct response *response = &exchange->response;
+	const char	      *path = request->path, *end = "";
+	char		       items[32] = "";
+
+	if (route != NULL)
+		path = route->path;
+	else if (strstr(path, APIKEY_PREFIX) != NULL)
+		path = "(a path with a key in it)";
+	if (response->items > 0)
+		(void)snprintf(items, sizeof(items), " %" PRIu64 " items,",
+		    response->items);
+	if (response->is_broken)
+		end = ", broken off";
+	else if (response->is_gone)
+		end = ", the client is gone";
+	log_info("request %s: %.*s %.*s%s: %d,%s %" PRIu64 " bytes, %" PRId64
+	    " ms%s%s%s", request->id, MAX_METHOD_SHOWN, request->method,
+	    MAX_PATH_SHOWN, path, exchange->question, response->status, items,
+	    response->bytes, took_ms,
+	    request->holder.name[0] != '\0' ? ", consumer " : "",
+	    request->holder.name, end);
+}
+
+void
+route_serve(void *ctx, struct cgi *cgi)
+{
+	struct request	    request;
+	struct exchange	    exchange = { .service = ctx, .request = &request };
+	const struct route *route;
+	int64_t		    start_ms = clock_monotonic_ms();
+
+	request_read(&request, cgi);
+	response_init(&exchange.response, cgi, request.id,
+	    strcmp(request.method, "HEAD") == 0);
+	route = find_route(exchange.service, request.path);
+	answer(&exchange, &request, route);
+	log_answer(&exchange, route, clock_monotonic_ms() - start_ms);
+	response_clear(&exchange.response);
+}

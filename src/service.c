@@ -1,0 +1,40 @@
+#include "log.h"
+#include "service.h"
+
+int
+service_begin(struct service *service, struct store **out, struct error *err)
+{
+	if (service->store != NULL && store_is_replaced(service->store))
+		service_close(service);
+	if (service->store == NULL && store_open(service->opts->store,
+	    STORE_READ, &service->store, err) == -1)
+		return -1;
+	if (store_begin(service->store, err) == -1) {
+		service_close(service);
+		return -1;
+	}
+	*out = service->store;
+	return 0;
+}
+
+void
+service_end(struct service *service, bool failed)
+{
+	struct error err;
+
+	if (service->store == NULL)
+		return;
+	if (!failed && store_end(service->store, &err) == -1) {
+		log_warn("%s", err.text);
+		failed = true;
+	}
+	if (failed)
+		service_close(service);
+}
+
+void
+service_close(struct service *service)
+{
+	store_close(service->store);
+	service->store = NULL;
+}
