@@ -5,7 +5,9 @@
 #ifndef NOMPD_SERVICE_H
 #define NOMPD_SERVICE_H
 
+#include "collection.h"
 #include "error.h"
+#include "kept.h"
 #include "options.h"
 #include "request.h"
 #include "response.h"
@@ -14,6 +16,9 @@
 struct service {
 	const struct options *opts;
 	struct store	     *store; /* NULL: not open */
+	bool		      is_lasting; /* more requests will come */
+	/* The full lists; of a program that lasts. */
+	struct kept	      kept[COLLECTION__MAX];
 };
 
 /*
@@ -24,7 +29,8 @@ int service_begin(struct service *service, struct store **out,
     struct error *err);
 /* The answer is done; failed says that the store is better opened anew. */
 void service_end(struct service *service, bool failed);
-void service_close(struct service *service);
+/* Frees all that it has. */
+void service_clear(struct service *service);
 
 /* Bytes of what is asked, as the log shows it, with its NUL. */
 #define MAX_QUESTION_TEXT 64

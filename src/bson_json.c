@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "bson_json.h"
+#include "bson_member.h"
 #include "clock.h"
 #include "limit.h"
 
@@ -10,8 +11,8 @@
 /* "-9223372036854775808" */
 #define MAX_INTEGER_TEXT 20
 
-static int level_append(struct buf *out, bson_iter_t *iter, bool is_array,
-    unsigned level);
+static int level_append(struct buf *out, const uint8_t *data, size_t len,
+    bool is_array, unsigned level);
 
 static void
 literal_append(struct buf *out, const char *text)
@@ -26,14 +27,37 @@ is_plain(uint8_t byte)
 	return byte >= 0x20 && byte != '"' && byte != '\\';
 }
 
+/* True when each of eight bytes is plain. */
+static bool
+are_plain(const uint8_t *data)
+{
+	static const uint64_t ones = UINT64_C(0x0101010101010101);
+	static const uint64_t highs = UINT64_C(0x8080808080808080);
+	uint64_t	      word, quote, backslash;
+
+	memcpy(&word, data, sizeof(word));
+	quote = word ^ ones * '"';
+	backslash = word ^ ones * '\\';
+	/* Taking n off a byte below n sets its highest bit; one that had it
+	 * set before is plain.  What a borrow does to the byte above is of no
+	 * account, for then the answer is false already. */
+	return (((word - ones * 0x20) | (quote - ones) |
+	    (backslash - ones)) & ~word & highs) == 0;
+}
+
 static size_t
 plain_len(const uint8_t *data, size_t len)
 {
-	size_t i;
+	size_t i = 0;
 
-	for (i = 0; i < len && is_plain(data[i]); i++)
-		;
-	return i;
+	for (;;) {
+		while (i + sizeof(uint64_t) <= len && are_plain(data + i))
+			i += sizeof(uint64_t);
+		/* The byte in question, or those that are left. */
+		if (i == len || !is_plain(data[i]))
+			return i;
+		i++;
+	}
 }
 
 static void
@@ -92,15 +116,35 @@ integer_append(struct buf *out, int64_t value)
 	buf_append(out, text + at, sizeof(text) - at);
 }
 
+/* Numbers are in little-endian order (bsonspec.org, 1.1). */
+static int32_t
+int32_read(const uint8_t *data)
+{
+	uint32_t number;
+
+	memcpy(&number, data, sizeof(number));
+	return (int32_t)BSON_UINT32_FROM_LE(number);
+}
+
+static uint64_t
+uint64_read(const uint8_t *data)
+{
+	uint64_t number;
+
+	memcpy(&number, data, sizeof(number));
+	return BSON_UINT64_FROM_LE(number);
+}
+
 /* -1: infinity and not-a-number, for which JSON has no text. */
 static int
-decimal_append(struct buf *out, const bson_iter_t *iter)
+decimal_append(struct buf *out, const uint8_t *value)
 {
 	bson_decimal128_t decimal;
 	char		  text[BSON_DECIMAL128_STRING];
 	const char	 *digits = text;
 
-	(void)bson_iter_decimal128(iter, &decimal);
+	decimal.low = uint64_read(value);
+	decimal.high = uint64_read(value + sizeof(uint64_t));
 	bson_decimal128_to_string(&decimal, text);
 	if (*digits == '-')
 		digits++;
@@ -120,83 +164,92 @@ date_append(struct buf *out, int64_t ms)
 }
 
 static int
-value_append(struct buf *out, const bson_iter_t *iter, unsigned level)
+value_append(struct buf *out, const struct bson_member *member, unsigned level)
 {
-	bson_iter_t child;
-	const char *text;
-	uint32_t    len;
-	bool	    is_array;
+	const uint8_t *value = bson_member_value(member);
+	uint32_t       len = member->value_len;
 
 	/* Types that no store of ours holds end in the last line. */
-	switch ((int)bson_iter_type(iter)) {
+	switch (bson_member_type(member)) {
 	case BSON_TYPE_UTF8:
-		text = bson_iter_utf8(iter, &len);
-		text_append(out, text, len);
+		text_append(out, (const char *)value + BSON_LENGTH_BYTES,
+		    len - BSON_LENGTH_BYTES - 1);
 		return 0;
 	case BSON_TYPE_INT32:
-		integer_append(out, bson_iter_int32(iter));
+		integer_append(out, int32_read(value));
 		return 0;
 	case BSON_TYPE_INT64:
-		integer_append(out, bson_iter_int64(iter));
+		integer_append(out, (int64_t)uint64_read(value));
 		return 0;
 	case BSON_TYPE_DECIMAL128:
-		return decimal_append(out, iter);
+		return decimal_append(out, value);
 	case BSON_TYPE_BOOL:
-		literal_append(out, bson_iter_bool(iter) ? "true" : "false");
+		literal_append(out, *value != 0 ? "true" : "false");
 		return 0;
 	case BSON_TYPE_NULL:
 		literal_append(out, "null");
 		return 0;
 	case BSON_TYPE_DATE_TIME:
-		date_append(out, bson_iter_date_time(iter));
+		date_append(out, (int64_t)uint64_read(value));
 		return 0;
 	case BSON_TYPE_DOCUMENT:
+		return level_append(out, value, len, false, level + 1);
 	case BSON_TYPE_ARRAY:
-		is_array = BSON_ITER_HOLDS_ARRAY(iter);
-		if (level >= MAX_JSON_NESTING ||
-		    !bson_iter_recurse(iter, &child))
-			return -1;
-		return level_append(out, &child, is_array, level + 1);
+		return level_append(out, value, len, true, level + 1);
 	default:
 		return -1;
 	}
 }
 
-/* Appends the members of an object or array that iter has not begun yet. */
+/* Appends the object or array of len bytes at data. */
 static int
-level_append(struct buf *out, bson_iter_t *iter, bool is_array, unsigned level)
+level_append(struct buf *out, const uint8_t *data, size_t len, bool is_array,
+    unsigned level)
 {
-	const char *separator = "";
+	struct bson_members members;
+	struct bson_member  member;
+	bool		    is_first = true;
+	int		    rc;
 
+	if (level > MAX_JSON_NESTING ||
+	    !bson_members_init(&members, data, len))
+		return -1;
 	buf_append_byte(out, is_array ? '[' : '{');
-	while (bson_iter_next(iter)) {
-		literal_append(out, separator);
-		separator = ",";
+	while ((rc = bson_members_next(&members, &member)) == 1) {
+		if (!is_first)
+			buf_append_byte(out, ',');
+		is_first = false;
 		if (!is_array) {
-			text_append(out, bson_iter_key(iter),
-			    bson_iter_key_len(iter));
+			text_append(out, bson_member_name(&member),
+			    member.name_len);
 			buf_append_byte(out, ':');
 		}
-		if (value_append(out, iter, level) == -1)
+		if (value_append(out, &member, level) == -1)
 			return -1;
 	}
 	buf_append_byte(out, is_array ? ']' : '}');
-	/* libbson stops at the end and at a fault; only this tells which. */
-	return iter->err_off == 0 ? 0 : -1;
+	return rc;
 }
 
 int
 bson_json_append(struct buf *out, const bson_t *doc)
 {
-	bson_iter_t iter;
-
-	if (!bson_iter_init(&iter, doc))
-		return -1;
-	return level_append(out, &iter, false, 1);
+	return level_append(out, bson_get_data(doc), doc->len, false, 1);
 }
 
 int
 bson_json_append_value(struct buf *out, const bson_iter_t *value)
 {
-	return value_append(out, value, 1);
+	struct bson_members members;
+	struct bson_member  member;
+	bson_t		    holder;
+	int		    rc = -1;
+
+	bson_init(&holder);
+	if (bson_append_iter(&holder, "", 0, value) &&
+	    bson_members_init(&members, bson_get_data(&holder), holder.len) &&
+	    bson_members_next(&members, &member) == 1)
+		rc = value_append(out, &member, 1);
+	bson_destroy(&holder);
+	return rc;
 }

@@ -7,7 +7,7 @@
 #include "command.h"
 #include "command_key.h"
 #include "error.h"
-#include "fastcgi.h"
+#include "fcgi.h"
 #include "log.h"
 #include "options.h"
 #include "route.h"
@@ -27,12 +27,14 @@ is_cgi(void)
 static int
 serve_socket(void *ctx, struct error *err)
 {
-	int rc;
+	struct service *service = ctx;
+	int		rc;
 
 	if (stop_init(0, err) == -1)
 		return -1;
-	rc = fastcgi_serve(STDIN_FILENO, route_serve, ctx, err);
-	service_close(ctx);
+	service->is_lasting = true;
+	rc = fcgi_serve(STDIN_FILENO, route_serve, service, err);
+	service_clear(service);
 	return rc;
 }
 
@@ -44,10 +46,10 @@ command_serve(const struct options *opts, struct error *err)
 	if (is_cgi()) {
 		(void)signal(SIGPIPE, SIG_IGN);
 		cgi_serve(route_serve, &service);
-		service_close(&service);
+		service_clear(&service);
 		return 0;
 	}
-	if (!fastcgi_is_socket(STDIN_FILENO))
+	if (!fcgi_is_socket(STDIN_FILENO))
 		return error_set(err, STATUS_USAGE, "a web server starts this"
 		    " program (CGI), or standard input is a listening socket"
 		    " (FastCGI); neither is so.  See --help, and `make serve`"

@@ -12,10 +12,7 @@
 #include "service.h"
 
 /* Items are gathered up to here before they are sent. */
-#define PIECE_BYTES 32768
-/* Bytes of an entity tag's text, its NUL included. */
-#define MAX_ETAG_TEXT 96
-
+#define PIECE_BYTES 65536
 #define SINCE_RULE "sinceVersion: want a whole number from 0 to " \
 	"9223372036854775807, once."
 
@@ -65,12 +62,28 @@ make_etag(const struct question *question,
 	    question->collection == TREATMENT_GROUPS ? 't' : 'r', since);
 }
 
+/* The records of a run have one time: it is not written anew for each. */
+struct last_time {
+	int64_t ms;
+	char	text[CLOCK_TEXT_BYTES]; /* empty at first */
+};
+
+static const char *
+format_time(struct last_time *last, int64_t ms)
+{
+	if (last->ms != ms || last->text[0] == '\0') {
+		clock_format_seconds(ms, last->text);
+		last->ms = ms;
+	}
+	return last->text;
+}
+
 static int
 append_item(struct buf *out, const struct store_record *record,
-    struct error *err)
+    struct last_time *last, struct error *err)
 {
 	bson_t data;
-	char   time[CLOCK_TEXT_BYTES], tail[128];
+	char   tail[128];
 	int    len;
 
 	buf_append(out, "{\"data\":", strlen("{\"data\":"));
@@ -79,43 +92,59 @@ append_item(struct buf *out, const struct store_record *record,
 	    bson_json_append(out, &data) == -1)
 		return error_set(err, STATUS_STORE, "the record \"%s\" is"
 		    " damaged: its Data is not BSON", record->key);
-	clock_format_seconds(record->updated_at_ms, time);
 	len = snprintf(tail, sizeof(tail), ",\"version\":%" PRId64
 	    ",\"lastChanged\":\"%s\",\"isDeleted\":%s}", record->version,
-	    time, record->is_deleted ? "true" : "false");
+	    format_time(last, record->updated_at_ms),
+	    record->is_deleted ? "true" : "false");
 	buf_append(out, tail, (size_t)len);
 	return 0;
 }
 
-/* Sends the items as they come; piece holds what was not sent yet. */
+/* Where an answer's pieces go. */
+struct sink {
+	struct response *response;
+	struct kept	*next; /* to be kept as well; NULL: not */
+	struct buf	 piece; /* what was not sent yet */
+};
+
+/* -1: there is nobody to read on for. */
 static int
-write_items(struct response *response, struct store_cursor *cursor,
-    struct buf *piece, struct error *err)
+send_piece(struct sink *sink)
+{
+	int rc;
+
+	rc = response_write(sink->response, sink->piece.data, sink->piece.len);
+	if (sink->next != NULL)
+		kept_add(sink->next, sink->piece.data, sink->piece.len);
+	sink->piece.len = 0;
+	return rc;
+}
+
+/* Sends the items as they come: 0 = all, 1 = the client is gone. */
+static int
+write_items(struct sink *sink, struct store_cursor *cursor, struct error *err)
 {
 	struct store_record record;
+	struct last_time    last = { 0 };
 	int		    rc;
 
 	while ((rc = store_changes_next(cursor, &record, err)) == 1) {
-		if (response->items++ > 0)
-			buf_append_byte(piece, ',');
-		if (append_item(piece, &record, err) == -1)
+		if (sink->response->items++ > 0)
+			buf_append_byte(&sink->piece, ',');
+		if (append_item(&sink->piece, &record, &last, err) == -1)
 			return -1;
-		if (piece->len < PIECE_BYTES)
-			continue;
-		/* There is nobody to read on for. */
-		if (response_write(response, piece->data, piece->len) == -1)
-			return 0;
-		piece->len = 0;
+		if (sink->piece.len >= PIECE_BYTES && send_piece(sink) == -1)
+			return 1;
 	}
 	return rc;
 }
 
+/* Makes the answer from the store. */
 static int
-write_body(struct response *response, struct store *store,
+write_body(struct sink *sink, struct store *store,
     const struct question *question, int64_t version, struct error *err)
 {
 	struct store_cursor *cursor;
-	struct buf	     piece = { 0 };
 	char		     head[64];
 	int		     len, rc;
 
@@ -124,15 +153,45 @@ write_body(struct response *response, struct store *store,
 		return -1;
 	len = snprintf(head, sizeof(head), "{\"currentVersion\":%" PRId64
 	    ",\"items\":[", version);
-	buf_append(&piece, head, (size_t)len);
-	rc = write_items(response, cursor, &piece, err);
+	buf_append(&sink->piece, head, (size_t)len);
+	rc = write_items(sink, cursor, err);
 	if (rc == 0) {
-		buf_append(&piece, "]}", 2);
-		(void)response_write(response, piece.data, piece.len);
+		buf_append(&sink->piece, "]}", 2);
+		rc = send_piece(sink) == -1;
 	}
 	store_cursor_close(cursor);
-	buf_clear(&piece);
+	buf_clear(&sink->piece);
 	return rc;
+}
+
+/* A full list, as it was kept or, the first time, kept as it is made. */
+static int
+write_list(struct exchange *exchange, struct store *store,
+    const struct question *question, const char *etag, int64_t version,
+    struct error *err)
+{
+	struct kept *kept = &exchange->service->kept[question->collection];
+	struct kept  next = { .etag = "" };
+	struct sink  sink = { &exchange->response, &next, { 0 } };
+	int64_t	     done;
+	int	     rc;
+
+	if (kept_is(kept, etag)) {
+		if (kept_send(kept, &exchange->response, &done) == 0)
+			return 0;
+		kept_clear(kept);
+		if (done > 0)
+			return error_set(err, STATUS_STORE, "a kept answer"
+			    " cannot be read any more");
+	}
+	kept_begin(&next, etag);
+	rc = write_body(&sink, store, question, version, err);
+	if (rc == 0) {
+		next.items = exchange->response.items;
+		kept_take(kept, &next);
+	}
+	kept_clear(&next);
+	return rc == -1 ? -1 : 0;
 }
 
 static int
@@ -140,6 +199,7 @@ answer(struct exchange *exchange, struct store *store,
     const struct question *question, struct error *err)
 {
 	struct response	     *response = &exchange->response;
+	struct sink	      sink = { response, NULL, { 0 } };
 	struct store_versions versions;
 	char		      opaque[MAX_ETAG_TEXT], etag[MAX_ETAG_TEXT + 8];
 	bool		      is_known;
@@ -154,7 +214,11 @@ answer(struct exchange *exchange, struct store *store,
 	response_header(response, "ETag", etag);
 	if (response_body(response) == -1 || is_known || response->is_head)
 		return 0;
-	return write_body(response, store, question, versions.finished, err);
+	if (!question->has_since && exchange->service->is_lasting)
+		return write_list(exchange, store, question, opaque,
+		    versions.finished, err);
+	return write_body(&sink, store, question, versions.finished, err) ==
+	    -1 ? -1 : 0;
 }
 
 int

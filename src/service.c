@@ -1,16 +1,23 @@
 #include "log.h"
 #include "service.h"
 
+static void
+close_store(struct service *service)
+{
+	store_close(service->store);
+	service->store = NULL;
+}
+
 int
 service_begin(struct service *service, struct store **out, struct error *err)
 {
 	if (service->store != NULL && store_is_replaced(service->store))
-		service_close(service);
+		close_store(service);
 	if (service->store == NULL && store_open(service->opts->store,
 	    STORE_READ, &service->store, err) == -1)
 		return -1;
 	if (store_begin(service->store, err) == -1) {
-		service_close(service);
+		close_store(service);
 		return -1;
 	}
 	*out = service->store;
@@ -29,12 +36,15 @@ service_end(struct service *service, bool failed)
 		failed = true;
 	}
 	if (failed)
-		service_close(service);
+		close_store(service);
 }
 
 void
-service_close(struct service *service)
+service_clear(struct service *service)
 {
-	store_close(service->store);
-	service->store = NULL;
+	int i;
+
+	close_store(service);
+	for (i = 0; i < COLLECTION__MAX; i++)
+		kept_clear(&service->kept[i]);
 }

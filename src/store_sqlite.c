@@ -79,6 +79,7 @@ sqlite_close(struct store *base)
 {
 	struct store_sqlite *store = (struct store_sqlite *)base;
 
+	sqlite_kept_clear(&store->kept);
 	/* An open transaction is rolled back. */
 	(void)sqlite3_close_v2(store->db);
 	if (store->lease_fd != -1)
@@ -368,15 +369,14 @@ static int
 sqlite_begin(struct store *base, struct error *err)
 {
 	struct store_sqlite *store = (struct store_sqlite *)base;
-	int64_t		     ignored;
 
 	if (!sqlite3_db_readonly(store->db, "main"))
 		return sqlite_db_exec(store->db, "BEGIN IMMEDIATE", err);
 	/* The first read is what fixes the state. */
-	if (sqlite_db_exec(store->db, "BEGIN", err) == -1)
+	if (sqlite_kept_run(&store->kept, store->db, "BEGIN", err) == -1)
 		return -1;
-	return sqlite_db_number(store->db, &ignored, err,
-	    "SELECT count(*) FROM SyncMetadata");
+	return sqlite_kept_run(&store->kept, store->db,
+	    "SELECT count(*) FROM SyncMetadata", err);
 }
 
 static int
@@ -384,7 +384,7 @@ sqlite_end(struct store *base, struct error *err)
 {
 	struct store_sqlite *store = (struct store_sqlite *)base;
 
-	return sqlite_db_exec(store->db, "ROLLBACK", err);
+	return sqlite_kept_run(&store->kept, store->db, "ROLLBACK", err);
 }
 
 static bool

@@ -5,6 +5,7 @@
 #include <sqlite3.h>
 #include <sys/types.h>
 
+#include "sqlite_kept.h"
 #include "store_int.h"
 
 /*
@@ -14,6 +15,7 @@
 struct store_sqlite {
 	struct store base;
 	sqlite3	    *db;
+	struct sqlite_kept kept; /* what is read with */
 	char	    *path;
 	dev_t	     device;
 	ino_t	     file;

@@ -19,21 +19,21 @@ store_sqlite_versions_get(struct store *base, struct store_versions *out,
 	sqlite3_stmt	    *statement;
 	int		     rc;
 
-	*out = (struct store_versions){ 0 };
-	if (sqlite_db_prepare(store->db, &statement, err,
-	    "SELECT Version, SyncedAt FROM SyncHistory"
-	    " ORDER BY Version DESC LIMIT 1") == -1)
+	if (sqlite_kept_lend(&store->kept, store->db, &statement, err,
+	    "SELECT raised, Version, SyncedAt FROM"
+	    " (SELECT max(CurrentVersion) AS raised FROM SyncMetadata)"
+	    " LEFT JOIN (SELECT Version, SyncedAt FROM SyncHistory"
+	    " ORDER BY Version DESC LIMIT 1)") == -1)
 		return -1;
+	*out = (struct store_versions){ 0 };
 	rc = sqlite_db_step(statement, err);
 	if (rc == 1) {
-		out->finished = sqlite3_column_int64(statement, 0);
-		out->finished_at_ms = sqlite3_column_int64(statement, 1);
+		out->raised = sqlite3_column_int64(statement, 0);
+		out->finished = sqlite3_column_int64(statement, 1);
+		out->finished_at_ms = sqlite3_column_int64(statement, 2);
 	}
-	sqlite3_finalize(statement);
-	if (rc == -1)
-		return -1;
-	return sqlite_db_number(store->db, &out->raised, err,
-	    "SELECT max(CurrentVersion) FROM SyncMetadata");
+	sqlite_kept_return(&store->kept, statement);
+	return rc == -1 ? -1 : 0;
 }
 
 /* A cursor around a statement that was (or was not) prepared. */
@@ -55,8 +55,9 @@ void
 store_sqlite_cursor_close(struct store_cursor *base)
 {
 	struct sqlite_cursor *cursor = (struct sqlite_cursor *)base;
+	struct store_sqlite  *store = (struct store_sqlite *)base->store;
 
-	sqlite3_finalize(cursor->statement);
+	sqlite_kept_return(&store->kept, cursor->statement);
 	free(cursor);
 }
 
@@ -66,6 +67,13 @@ bind_copy(sqlite3_stmt *statement, int index, const char *text, size_t len)
 {
 	if (sqlite3_bind_text64(statement, index, text, len, SQLITE_TRANSIENT,
 	    SQLITE_UTF8) != SQLITE_OK)
+		xalloc_end();
+}
+
+static void
+bind_number(sqlite3_stmt *statement, int index, int64_t number)
+{
+	if (sqlite3_bind_int64(statement, index, number) != SQLITE_OK)
 		xalloc_end();
 }
 
@@ -98,7 +106,7 @@ store_sqlite_state_open(struct store *base, const char *collection,
 	sqlite3_stmt	    *statement;
 	int		     rc;
 
-	rc = sqlite_db_prepare(store->db, &statement, err,
+	rc = sqlite_kept_lend(&store->kept, store->db, &statement, err,
 	    "SELECT BusinessKey, IsDeleted, ContentHash FROM \"%s\""
 	    " INDEXED BY \"%s_State\" ORDER BY BusinessKey", collection,
 	    collection);
@@ -137,7 +145,7 @@ store_sqlite_live_open(struct store *base, const char *collection,
 	sqlite3_stmt	    *statement;
 	int		     rc;
 
-	rc = sqlite_db_prepare(store->db, &statement, err,
+	rc = sqlite_kept_lend(&store->kept, store->db, &statement, err,
 	    "SELECT " RECORD_COLUMNS " FROM \"%s\" WHERE IsDeleted = 0"
 	    " ORDER BY BusinessKey", collection);
 	return cursor_new(statement, rc, out);
@@ -151,7 +159,7 @@ store_sqlite_record_open(struct store *base, const char *collection,
 	sqlite3_stmt	    *statement;
 	int		     rc;
 
-	rc = sqlite_db_prepare(store->db, &statement, err,
+	rc = sqlite_kept_lend(&store->kept, store->db, &statement, err,
 	    "SELECT " RECORD_COLUMNS " FROM \"%s\" WHERE BusinessKey = ?1",
 	    collection);
 	if (rc == 0)
@@ -193,11 +201,13 @@ store_sqlite_changes_open(struct store *base, const char *collection,
 	sqlite3_stmt	    *statement;
 	int		     rc;
 
-	rc = sqlite_db_prepare(store->db, &statement, err,
+	rc = sqlite_kept_lend(&store->kept, store->db, &statement, err,
 	    "SELECT " RECORD_COLUMNS " FROM \"%s\" INDEXED BY"
-	    " \"%s_Version\" WHERE Version > %lld%s"
+	    " \"%s_Version\" WHERE Version > ?1%s"
 	    " ORDER BY Version, BusinessKey", collection, collection,
-	    (long long)since, with_deleted ? "" : " AND IsDeleted = 0");
+	    with_deleted ? "" : " AND IsDeleted = 0");
+	if (rc == 0)
+		bind_number(statement, 1, since);
 	return cursor_new(statement, rc, out);
 }
 
@@ -210,7 +220,7 @@ store_sqlite_counts_get(struct store *base, const char *collection,
 	int		     rc;
 
 	*out = (struct store_counts){ 0 };
-	if (sqlite_db_prepare(store->db, &statement, err,
+	if (sqlite_kept_lend(&store->kept, store->db, &statement, err,
 	    "SELECT count(*), total(IsDeleted) FROM \"%s\" INDEXED BY"
 	    " \"%s_State\"", collection, collection) == -1)
 		return -1;
@@ -219,7 +229,7 @@ store_sqlite_counts_get(struct store *base, const char *collection,
 		out->deleted = sqlite3_column_int64(statement, 1);
 		out->live = sqlite3_column_int64(statement, 0) - out->deleted;
 	}
-	sqlite3_finalize(statement);
+	sqlite_kept_return(&store->kept, statement);
 	return rc == -1 ? -1 : 0;
 }
 
@@ -231,9 +241,11 @@ store_sqlite_history_open(struct store *base, int64_t limit,
 	sqlite3_stmt	    *statement;
 	int		     rc;
 
-	rc = sqlite_db_prepare(store->db, &statement, err,
+	rc = sqlite_kept_lend(&store->kept, store->db, &statement, err,
 	    "SELECT Version, SyncedAt, DurationMs, Tallies FROM SyncHistory"
-	    " ORDER BY Version DESC LIMIT %lld", (long long)limit);
+	    " ORDER BY Version DESC LIMIT ?1");
+	if (rc == 0)
+		bind_number(statement, 1, limit);
 	return cursor_new(statement, rc, out);
 }
 
@@ -263,13 +275,14 @@ store_sqlite_history_keys_open(struct store *base, int64_t version,
 	sqlite3_stmt	    *statement;
 	int		     rc;
 
-	rc = sqlite_db_prepare(store->db, &statement, err,
+	rc = sqlite_kept_lend(&store->kept, store->db, &statement, err,
 	    "SELECT Version, Part, Keys FROM SyncHistoryKeys WHERE"
-	    " Version = %lld AND Collection = ?1 AND Act = ?2"
-	    " ORDER BY Part", (long long)version);
+	    " Version = ?1 AND Collection = ?2 AND Act = ?3"
+	    " ORDER BY Part");
 	if (rc == 0) {
-		bind_copy(statement, 1, collection, strlen(collection));
-		bind_copy(statement, 2, act, strlen(act));
+		bind_number(statement, 1, version);
+		bind_copy(statement, 2, collection, strlen(collection));
+		bind_copy(statement, 3, act, strlen(act));
 	}
 	return cursor_new(statement, rc, out);
 }

@@ -58,7 +58,8 @@ CONFINED_CALLS = (
 CONFINED_HEADERS = (
     ("curl/*", ("http.c", "url.c")),
     ("yajl/*", ("json_bson.c",)),
-    ("fcgi*.h", ("fastcgi.c",)),
+    ("fcgiapp.h", ("fcgi.c",)),
+    ("fastcgi.h", ("fcgi.c",)),
     ("sqlite3.h", ("*sqlite*.[ch]", "stage*.[ch]", "plan*.[ch]")),
 )
 

@@ -1,6 +1,6 @@
 /* FastCGI: the only user of libfcgi. */
-#ifndef NOMPD_FASTCGI_H
-#define NOMPD_FASTCGI_H
+#ifndef NOMPD_FCGI_H
+#define NOMPD_FCGI_H
 
 #include <stdbool.h>
 
@@ -8,12 +8,12 @@
 #include "error.h"
 
 /* True when fd is a listening socket, as a web server or systemd hands over. */
-bool fastcgi_is_socket(int fd);
+bool fcgi_is_socket(int fd);
 /*
  * Accepts connections from the listening socket fd and calls fn for the
  * request of each, until a signal comes (stop_init() must have been called);
  * a request in hand is finished first.  -1: the socket failed.
  */
-int fastcgi_serve(int fd, cgi_fn fn, void *ctx, struct error *err);
+int fcgi_serve(int fd, cgi_fn fn, void *ctx, struct error *err);
 
 #endif

@@ -1,0 +1,45 @@
+/*
+ * An answer that was sent, kept in a temporary file for the next client who
+ * asks the same: reading it there takes a tenth of the work of making it.
+ * Whatever fails here only means that it is made again.
+ */
+#ifndef NOMPD_KEPT_H
+#define NOMPD_KEPT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "response.h"
+
+/* Bytes of an entity tag's text, its NUL included. */
+#define MAX_ETAG_TEXT 96
+/* Larger answers are not kept. */
+#define MAX_KEPT_BYTES (512LL * 1024 * 1024)
+
+/*
+ * Zeroed is empty.  Invariant: while etag is not empty, fd is a file without a
+ * name that holds bytes bytes.
+ */
+struct kept {
+	char	 etag[MAX_ETAG_TEXT];
+	int	 fd;
+	int64_t	 bytes;
+	uint64_t items;
+};
+
+/* Begins an answer with that entity tag; it stays empty when it cannot. */
+void kept_begin(struct kept *kept, const char *etag);
+/* Adds a piece, unless it is empty. */
+void kept_add(struct kept *kept, const void *data, size_t len);
+/* Becomes what next is, which is empty then. */
+void kept_take(struct kept *kept, struct kept *next);
+void kept_clear(struct kept *kept);
+
+/* Is it the answer with that entity tag? */
+bool kept_is(const struct kept *kept, const char *etag);
+/* Sends all of it.  -1: the file cannot be read; *done bytes were sent. */
+int kept_send(const struct kept *kept, struct response *response,
+    int64_t *done);
+
+#endif
