@@ -42,7 +42,7 @@ struct apikey {
 const char *apikey_scope_name(enum apikey_scope scope);
 /* The scope with that name (exact), or APIKEY_SCOPE__MAX. */
 enum apikey_scope apikey_scope_find(const char *name);
-/* 1 to MAX_APIKEY_NAME letters, digits, '.', '_' and '-'. */
+/* 1 to MAX_APIKEY_NAME letters, digits, '.', '_' and '-', and no key. */
 bool apikey_is_name(const char *name);
 
 /* A key that was found. */

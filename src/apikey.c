@@ -53,7 +53,9 @@ is_name(const char *name, size_t len)
 		if (memchr(letters, name[i], sizeof(letters) - 1) == NULL)
 			return false;
 	}
-	return len > 0 && len <= MAX_APIKEY_NAME;
+	/* Else a key that is given for a name would stand in the log. */
+	return len > 0 && len <= MAX_APIKEY_NAME && memmem(name, len,
+	    APIKEY_PREFIX, sizeof(APIKEY_PREFIX) - 1) == NULL;
 }
 
 bool

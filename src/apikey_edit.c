@@ -74,6 +74,10 @@ edit_begin(struct edit *edit, const char *path, struct error *err)
 	edit->path = realpath(path, NULL);
 	if (edit->path == NULL)
 		edit->path = xstrdup(path);
+	if (lstat(edit->path, &edit->info) == 0 &&
+	    S_ISLNK(edit->info.st_mode))
+		return error_set(err, STATUS_STORE, "keys file %s: a link to a"
+		    " file that is not there", path);
 	edit->aside = xasprintf("%s.new", edit->path);
 	if (lock_folder(edit, err) == -1)
 		return -1;
@@ -130,8 +134,10 @@ edit_commit(struct edit *edit, struct error *err)
 		return error_set(err, STATUS_STORE, "keys file %s: with one"
 		    " more key it would be larger than %d bytes", edit->path,
 		    MAX_APIKEYS_BYTES);
-	fd = open(edit->aside, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW |
-	    O_CLOEXEC, NEW_FILE_MODE);
+	/* One that a killed command left has a mode and links of its own. */
+	(void)unlink(edit->aside);
+	fd = open(edit->aside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
+	    NEW_FILE_MODE);
 	if (fd == -1)
 		return fail(edit, "write a new one beside it", err);
 	if (keep_rights(edit, fd) == -1)

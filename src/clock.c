@@ -33,12 +33,11 @@ format(int64_t ms, char text[CLOCK_TEXT_BYTES], unsigned *rest)
 {
 	struct tm tm = { 0 };
 	time_t	  seconds;
+	int64_t	  behind = ms % MS_PER_SECOND;
 
 	/* Rounded down, also before 1970. */
-	seconds = (time_t)(ms / MS_PER_SECOND);
-	if (ms % MS_PER_SECOND < 0)
-		seconds--;
-	*rest = (unsigned)(ms - (int64_t)seconds * MS_PER_SECOND);
+	seconds = (time_t)(ms / MS_PER_SECOND) - (behind < 0);
+	*rest = (unsigned)(behind < 0 ? behind + MS_PER_SECOND : behind);
 	(void)gmtime_r(&seconds, &tm);
 	return strftime(text, CLOCK_TEXT_BYTES, "%Y-%m-%dT%H:%M:%S", &tm);
 }

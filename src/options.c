@@ -125,6 +125,23 @@ find_command(const struct program *program, const char *const words[], int n,
 	return (enum command)i;
 }
 
+/* Is it the first word of a command's name? */
+static bool
+begins_command(const struct program *program, const char *word)
+{
+	const char *name;
+	size_t	    len = strlen(word);
+	int	    i;
+
+	for (i = 0; i < COMMAND__MAX; i++) {
+		name = command_rows[i].name;
+		if ((program->commands & FOR(i)) != 0 && name != NULL &&
+		    strcspn(name, " ") == len && memcmp(name, word, len) == 0)
+			return true;
+	}
+	return false;
+}
+
 static void
 add_word(struct parse *parse, const char *word)
 {
@@ -143,14 +160,13 @@ refuse_flag(struct parse *parse, const char *flag, size_t len,
     const char *next)
 {
 	char shown[MAX_SHOWN_BYTES], *name;
-	int  used;
 
 	name = xstrndup(flag, len);
 	options_fault(parse, "%s: no such option; see --help",
 	    options_shown(shown, name));
 	free(name);
 	if (flag[len] == '=' || next == NULL || strncmp(next, "--", 2) == 0 ||
-	    find_command(parse->program, &next, 1, &used) != COMMAND__MAX)
+	    begins_command(parse->program, next))
 		return 1;
 	return 2;
 }
@@ -301,7 +317,8 @@ check_applies(struct parse *parse, const struct option_row *row)
 		return;
 	command = command_rows[parse->command].name;
 	if (command == NULL)
-		options_fault(parse, "%s does not apply to a run", row->flag);
+		options_fault(parse, "%s does not apply to %s", row->flag,
+		    parse->program->unnamed_text);
 	else
 		options_fault(parse, "%s does not apply to '%s'", row->flag,
 		    command);

@@ -85,6 +85,7 @@ struct program {
 	const char  *name;
 	unsigned     commands; /* FOR() bits */
 	enum command unnamed;  /* the command without a name */
+	const char  *unnamed_text; /* what faults call it */
 	/* What the rows cannot say; called for a command that is known and
 	 * has as many arguments as it wants. */
 	void (*check)(struct parse *parse);

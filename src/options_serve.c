@@ -1,4 +1,6 @@
 /* What is nompd-serve's own among the options. */
+#include <string.h>
+
 #include "options_int.h"
 
 static void
@@ -16,7 +18,11 @@ check(struct parse *parse)
 		return;
 	name = parse->arguments[0];
 	parse->opts->key_name = name;
-	if (!apikey_is_name(name))
+	if (strstr(name, APIKEY_PREFIX) != NULL)
+		options_fault(parse, "%s: want the name of a consumer; have a"
+		    " key, as it seems (" APIKEY_PREFIX "...)",
+		    command_rows[parse->command].name);
+	else if (!apikey_is_name(name))
 		options_fault(parse, "%s: want a name of 1 to %d letters, "
 		    "digits, '.', '_' and '-'; have \"%s\"",
 		    command_rows[parse->command].name, MAX_APIKEY_NAME,
@@ -38,6 +44,7 @@ const struct program program_serve = {
 	.commands = FOR(COMMAND_SERVE) | FOR(COMMAND_KEY_ADD) |
 	    FOR(COMMAND_KEY_LIST) | FOR(COMMAND_KEY_REVOKE),
 	.unnamed = COMMAND_SERVE,
+	.unnamed_text = "serving",
 	.check = check,
 	.statuses = statuses,
 	.n_statuses = LENGTH(statuses),

@@ -129,6 +129,7 @@ const struct program program_sync = {
 	.commands = FOR(COMMAND_RUN) | FOR(COMMAND_INIT) |
 	    FOR(COMMAND_HISTORY) | FOR(COMMAND_SHOW) | FOR(COMMAND_RECONVERT),
 	.unnamed = COMMAND_RUN,
+	.unnamed_text = "a run",
 	.check = check,
 	.help = help,
 	.statuses = statuses,

@@ -360,10 +360,13 @@ set_workers(struct options *opts, const char *value)
 static const char *
 set_scope(struct options *opts, const char *value)
 {
-	opts->scope = apikey_scope_find(value);
-	if (opts->scope != APIKEY_SCOPE__MAX)
-		return NULL;
-	return "want read or sync";
+	enum apikey_scope scope;
+
+	scope = apikey_scope_find(value);
+	if (scope == APIKEY_SCOPE__MAX)
+		return "want read or sync";
+	opts->scope = scope;
+	return NULL;
 }
 
 static const char *
@@ -426,7 +429,7 @@ const struct option_row option_rows[] = {
 	    set_api_keys_file, FOR_SERVE | FOR_KEYS,
 	    "The keys of the API, as hashes; others may not read it." },
 	{ "--sync-command", "NOMPD_SYNC_COMMAND", " COMMAND", NULL,
-	    set_sync_command, FOR_SERVE,
+	    set_sync_command, FOR_SERVE | HIDE_VALUE,
 	    "What POST /api/internal/sync starts: words between blanks, or a "
 	    "JSON array of texts; no shell.  Without it there is no such "
 	    "path." },

@@ -104,8 +104,10 @@ response_write(struct response *response, const void *data, size_t len)
 {
 	if (response->is_head)
 		return response->is_gone ? -1 : 0;
+	if (put(response, data, len) == -1)
+		return -1;
 	response->bytes += len;
-	return put(response, data, len);
+	return 0;
 }
 
 /* The length is told, so that a short answer is one piece on the wire. */

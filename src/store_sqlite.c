@@ -197,6 +197,19 @@ resolve_path(struct store_sqlite *store)
 	store->path = xstrdup(resolved);
 }
 
+/* Which file it is, for sqlite_is_replaced(); links may lead elsewhere by
+ * then. */
+static void
+note_file(struct store_sqlite *store)
+{
+	struct stat info;
+
+	if (stat(store->base.name, &info) == -1)
+		return;
+	store->device = info.st_dev;
+	store->file = info.st_ino;
+}
+
 static int
 fail_missing(struct error *err)
 {
@@ -228,6 +241,7 @@ open_for_write(struct store_sqlite *store, enum store_mode mode,
 		return -1;
 	/* Now there is a file for the links of its path to lead to. */
 	resolve_path(store);
+	note_file(store);
 	/* Last, because a new schema brings the defaults back. */
 	return set_pragmas(store, err);
 }
@@ -240,18 +254,6 @@ open_empty(struct store_sqlite *store, struct error *err)
 	    NULL) != SQLITE_OK)
 		return sqlite_db_fail(store->db, "making an empty store", err);
 	return create_schema(store, err);
-}
-
-/* Which file it is, for sqlite_is_replaced(). */
-static void
-note_file(struct store_sqlite *store)
-{
-	struct stat info;
-
-	if (stat(store->path, &info) == -1)
-		return;
-	store->device = info.st_dev;
-	store->file = info.st_ino;
 }
 
 static int
@@ -393,7 +395,7 @@ sqlite_is_replaced(struct store *base)
 	struct store_sqlite *store = (struct store_sqlite *)base;
 	struct stat	     info;
 
-	return stat(store->path, &info) == -1 ||
+	return stat(base->name, &info) == -1 ||
 	    info.st_dev != store->device || info.st_ino != store->file;
 }
 

@@ -6,7 +6,7 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -131,10 +131,9 @@ wait_readable(int fd, int64_t end_ms, struct error *err)
 
 /* What it prints, to its end; more than a result is thrown away. */
 static int
-read_output(int fd, struct buf *out, struct error *err)
+read_output(int fd, int64_t end_ms, struct buf *out, struct error *err)
 {
 	char	piece[4096];
-	int64_t end_ms = clock_monotonic_ms() + MAX_TRIGGER_MS;
 	ssize_t n;
 
 	for (;;) {
@@ -151,16 +150,29 @@ read_output(int fd, struct buf *out, struct error *err)
 	}
 }
 
+/* One that has closed its output may still go on. */
 static int
-wait_end(pid_t pid, int *status, struct error *err)
+wait_end(pid_t pid, int64_t end_ms, int *status, struct error *err)
 {
-	int wait_status;
+	pid_t ended = 0;
+	int   fd, wait_status = 0, rc = 0;
 
-	while (waitpid(pid, &wait_status, 0) == -1) {
-		if (errno != EINTR)
-			return error_set(err, STATUS_STORE, "waiting for its"
-			    " end: %s", strerror(errno));
+	fd = pidfd_open(pid, 0);
+	while (rc == 0 && ended == 0) {
+		/* Without such a descriptor the wait below is a plain one. */
+		if (fd != -1)
+			rc = wait_readable(fd, end_ms, err);
+		if (rc == 0)
+			ended = waitpid(pid, &wait_status,
+			    fd != -1 ? WNOHANG : 0);
 	}
+	if (fd != -1)
+		(void)close(fd);
+	if (rc == -1)
+		return -1;
+	if (ended == -1)
+		return error_set(err, STATUS_STORE, "waiting for its end: %s",
+		    strerror(errno));
 	*status = WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) :
 	    128 + WTERMSIG(wait_status);
 	return 0;
@@ -170,8 +182,9 @@ int
 trigger_run(char *const command[], struct buf *out, int *status,
     struct error *err)
 {
-	pid_t pid;
-	int   fds[2], rc;
+	int64_t end_ms = clock_monotonic_ms() + MAX_TRIGGER_MS;
+	pid_t	pid;
+	int	fds[2], rc;
 
 	if (pipe2(fds, O_CLOEXEC) == -1)
 		return error_set(err, STATUS_STORE, "cannot make a pipe: %s",
@@ -182,9 +195,9 @@ trigger_run(char *const command[], struct buf *out, int *status,
 		log_info("started %s as process %ld", command[0], (long)pid);
 		if (fcntl(fds[0], F_SETFL, O_NONBLOCK) == -1)
 			log_debug("pipe: %s", strerror(errno));
-		rc = read_output(fds[0], out, err);
+		rc = read_output(fds[0], end_ms, out, err);
 		if (rc == 0)
-			rc = wait_end(pid, status, err);
+			rc = wait_end(pid, end_ms, status, err);
 		if (rc == -1)
 			(void)error_prefix(err, "process %ld", (long)pid);
 	}

@@ -17,6 +17,9 @@
 /* A command line that is good as it stands. */
 #define GOOD "--upstream=file:///u "
 
+/* The program whose options are parsed; a suite may set another one. */
+static const struct program *program = &program_sync;
+
 static struct options opts;
 static struct error   err;
 static char	      line[MAX_TEXT];
@@ -43,13 +46,13 @@ teardown(void)
 static inline int
 parse(const char *words)
 {
-	static char program[] = "nompd-sync", empty[] = "";
+	static char name[] = "nompd", empty[] = "";
 	char	   *argv[MAX_ARGUMENTS], *rest = line, *word;
 	int	    argc = 0;
 
 	ck_assert_uint_lt(strlen(words), sizeof(line));
 	(void)snprintf(line, sizeof(line), "%s", words);
-	argv[argc++] = program;
+	argv[argc++] = name;
 	while ((word = strsep(&rest, " ")) != NULL) {
 		ck_assert_int_lt(argc, MAX_ARGUMENTS - 1);
 		if (word[0] != '\0')
@@ -58,7 +61,7 @@ parse(const char *words)
 	argv[argc] = NULL;
 	memset(&err, 0, sizeof(err));
 	options_clear(&opts);
-	return options_parse(&opts, &program_sync, argc, argv, &err);
+	return options_parse(&opts, program, argc, argv, &err);
 }
 
 /* What went to standard error up to now. */
