@@ -1,0 +1,395 @@
+#!/usr/bin/env python3
+"""Keeps a copy of what nompd-serve offers: an example of a consumer.
+
+    export NOMPD_API_KEY_FILE=/etc/hospital/nompd.key
+    python3 nompd-client.py --url https://nompd.example.org --store copy.db
+
+Start it as often as the copy should be fresh, say every 15 minutes; a run
+with nothing new costs one small request a collection.  Python 3.8 or later,
+nothing else.  The first run fetches the full lists, a later one what has
+changed since.  The copy is an SQLite database; in its table "record" stands
+every live record with its data as JSON, and nothing that is gone:
+
+    sqlite3 copy.db "SELECT id, data FROM record
+        WHERE collection = 'treatmentGroup'"
+
+What to take over into a consumer of your own:
+
+- Items and version of an answer go into the copy in one transaction, so a run
+  may be killed anywhere: the next one asks again from the version it finds.
+- An answer counts only when all of it has come and has the expected form.
+- A version smaller than that of the copy, or the same one with another ETag,
+  means that the service's store was restored: fetch everything again.  So
+  does another URL.  A restored store that has overtaken the copy cannot be
+  told from the outside; run with --full after one, or once a week.
+- A full list without a record does not replace a copy that has some, unless
+  --full says that it may.
+- Answers that ask for patience, broken connections and broken-off answers
+  are tried again, a few times; everything else ends the run.
+- The key goes to one origin: no redirect is followed, and no plain http
+  is used but on this machine (--plain-http, where the network is trusted).
+
+Standard output has one line a collection.  Exit status: 0 done, 64 usage or
+configuration, 65 an empty list was held back, 69 no usable answer after all
+tries, 74 the copy cannot be used, 75 another run is busy with it, 76 an
+answer that should not be, 77 the key was refused.
+"""
+import argparse
+import email.utils
+import http.client
+import ipaddress
+import json
+import os
+import random
+import re
+import secrets
+import sqlite3
+import ssl
+import sys
+import time
+import urllib.parse
+
+COLLECTIONS = ("treatmentGroup", "reimbursementGroup")
+PATIENCE = {429, 502, 503, 504}     # statuses that a later try may not have
+MAX_BODY = 256 << 20                # bytes of an answer
+MAX_SECONDS = 600                   # for one answer, first to last byte
+IDLE_SECONDS = 60                   # without a byte
+MAX_VERSION = (1 << 63) - 1
+MAX_KEY = 1024                      # bytes of a key
+MAX_TEXT = 300                      # characters of a message from outside
+LAYOUT = 0x4e434c31                 # application_id of the copy: "NCL1"
+TABLES = """
+CREATE TABLE IF NOT EXISTS state (collection TEXT PRIMARY KEY,
+    url TEXT NOT NULL, version INTEGER NOT NULL, etag TEXT);
+CREATE TABLE IF NOT EXISTS record (collection TEXT, id TEXT,
+    version INTEGER NOT NULL, lastChanged TEXT NOT NULL, data TEXT NOT NULL,
+    PRIMARY KEY (collection, id)) WITHOUT ROWID;
+"""
+
+
+class Stop(Exception):
+    """Ends the run with an exit status and a sentence."""
+
+    def __init__(self, status, message):
+        super().__init__(message)
+        self.status = status
+
+
+class Again(Exception):
+    """A failure that may be over at the next try."""
+
+    def __init__(self, message, wait=None):
+        super().__init__(message)
+        self.wait = wait
+
+
+class Answer:
+    """What came: the version, rows to write (data None: to remove), ETag."""
+
+    def __init__(self, text, etag):
+        whole = json.loads(text, parse_constant=refuse)
+        self.version = number(whole["currentVersion"])
+        self.rows = [row(item) for item in array(whole["items"])]
+        self.etag = etag
+
+
+def refuse(name):
+    raise ValueError(f"{name} is not JSON")
+
+
+def number(value):
+    if type(value) is not int or not 0 <= value <= MAX_VERSION:
+        raise ValueError("a version is a whole number")
+    return value
+
+
+def array(value):
+    if not isinstance(value, list):
+        raise ValueError("items is an array")
+    return value
+
+
+def row(item):
+    """(id, version, lastChanged, data); unknown members do not matter."""
+    key, when = item["data"]["id"], item["lastChanged"]
+    gone = item["isDeleted"]
+    if not (isinstance(key, str) and key and isinstance(when, str)
+            and isinstance(gone, bool)):
+        raise ValueError("not an item")
+    data = json.dumps(item["data"], ensure_ascii=False)
+    (key + when + data).encode()    # no half characters
+    return key, number(item["version"]), when, None if gone else data
+
+
+def read_key():
+    file, key = map(os.environ.get, ("NOMPD_API_KEY_FILE", "NOMPD_API_KEY"))
+    if (file is None) == (key is None):
+        raise Stop(64, "set NOMPD_API_KEY_FILE or NOMPD_API_KEY, one of them")
+    if file is not None:
+        try:
+            with open(file, encoding="ascii") as opened:
+                key = opened.read(MAX_KEY + 2)
+        except OSError as error:
+            raise Stop(64, f"NOMPD_API_KEY_FILE: {error}") from None
+        except UnicodeError:
+            key = ""
+    key = key.strip()
+    if not re.fullmatch(r"[!-~]{1,%d}" % MAX_KEY, key):
+        raise Stop(64, "the key is not one word of ASCII characters")
+    return key
+
+
+def is_local(host):
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check_url(text, plain_http):
+    try:
+        url = urllib.parse.urlsplit(text)
+        host, _ = url.hostname, url.port
+    except ValueError:
+        host = None
+    if not host or url.scheme not in ("http", "https") or "@" in url.netloc \
+            or url.query or url.fragment or not re.fullmatch("[!-~]+", text):
+        raise Stop(64, "--url: want http(s)://HOST[:PORT][/PATH]")
+    if url.scheme == "http" and not (plain_http or is_local(host)):
+        raise Stop(64, "--url: plain http would show the key to the network;"
+                   " use https, or --plain-http")
+    return url
+
+
+class Service:
+    """Asks nompd-serve, patiently."""
+
+    def __init__(self, options):
+        self.url = check_url(options.url, options.plain_http)
+        self.key = read_key()
+        self.tries, self.max_wait = options.tries, options.max_wait
+
+    def ask(self, path, etag):
+        """An Answer, or None when the ETag is still good."""
+        for left in reversed(range(self.tries)):
+            try:
+                return self.ask_once(path, etag)
+            except Again as reason:
+                if left == 0:
+                    raise Stop(69, f"{reason} (try {self.tries} of"
+                               f" {self.tries})") from None
+                wait = reason.wait
+                if wait is None:    # 1, 2, 4 ... seconds, less by chance
+                    wait = random.uniform(0, 2 ** (self.tries - 1 - left))
+                time.sleep(min(wait, self.max_wait))
+
+    def ask_once(self, path, etag):
+        request = secrets.token_hex(8)
+        headers = {"X-API-KEY": self.key, "X-Request-Id": request,
+                   "Accept": "application/json"}
+        if etag:
+            headers["If-None-Match"] = etag
+        make = (http.client.HTTPSConnection if self.url.scheme == "https"
+                else http.client.HTTPConnection)
+        connection = make(self.url.hostname, self.url.port,
+                          timeout=IDLE_SECONDS)
+        try:
+            connection.request("GET", self.url.path.rstrip("/") + path,
+                               headers=headers)
+            response = connection.getresponse()
+            body = read_body(response)
+        except ssl.SSLCertVerificationError as error:
+            raise Stop(69, self.clean(f"{path}: {error}")) from None
+        except (OSError, http.client.HTTPException, UnicodeError) as error:
+            what = str(error) or type(error).__name__
+            raise Again(self.clean(f"{path}: {what}")) from None
+        finally:
+            connection.close()
+        where = f"{path}, request {request}"
+        if response.status == 304 and etag:
+            return None
+        if response.status != 200:
+            raise self.refusal(where, response, body)
+        try:
+            return Answer(body, response.getheader("ETag"))
+        except (json.JSONDecodeError, UnicodeDecodeError):
+            raise Again(f"{where}: the answer is not whole JSON") from None
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise Stop(76, f"{where}: not the expected form") from None
+
+    def refusal(self, where, response, body):
+        try:
+            said = str(json.loads(body)["error"])
+        except (ValueError, KeyError, TypeError, RecursionError):
+            said = response.reason
+        message = self.clean(f"{where}: {response.status} {said}")
+        if 300 <= response.status < 400:
+            message += " (redirects are not followed)"
+        if response.status in PATIENCE:
+            return Again(message, seconds(response.getheader("Retry-After")))
+        return Stop(77 if response.status in (401, 403) else 76, message)
+
+    def clean(self, text):
+        """Text from outside, for people: no key, no control characters."""
+        text = text.replace(self.key, "***")
+        return "".join(c if c.isprintable() else "?" for c in text)[:MAX_TEXT]
+
+
+def read_body(response):
+    """The whole body; what is too long or too slow is given up."""
+    end = time.monotonic() + MAX_SECONDS
+    length = response.length    # None when it was not told
+    pieces, total = [], 0
+    while True:
+        piece = response.read1(1 << 16)
+        if not piece:
+            if length not in (None, total):
+                raise OSError(f"{total} bytes of {length} came")
+            return b"".join(pieces)
+        pieces.append(piece)
+        total += len(piece)
+        if total > MAX_BODY:
+            raise Stop(76, f"an answer has more than {MAX_BODY} bytes")
+        if time.monotonic() > end:
+            raise OSError(f"an answer took more than {MAX_SECONDS} s")
+
+
+def seconds(retry_after):
+    """Retry-After is a number of seconds or a date; None: neither."""
+    if re.fullmatch("[0-9]{1,9}", retry_after or ""):
+        return int(retry_after)
+    try:
+        when = email.utils.parsedate_to_datetime(retry_after).timestamp()
+        return max(0, when - time.time())
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return None
+
+
+def open_copy(path):
+    copy = sqlite3.connect(path, timeout=0, isolation_level=None)
+    layout, = copy.execute("PRAGMA application_id").fetchone()
+    empty = not copy.execute("SELECT 1 FROM sqlite_master").fetchone()
+    if layout != LAYOUT and not (empty and layout == 0):
+        raise Stop(74, f"{path}: not a copy of this program's")
+    if layout != LAYOUT:
+        copy.execute(f"PRAGMA application_id = {LAYOUT}")
+    copy.execute("PRAGMA journal_mode = WAL")   # readers are not disturbed
+    copy.executescript(TABLES)
+    return copy
+
+
+def update(copy, service, collection, full):
+    """Brings one collection up to date; all of it in one transaction."""
+    copy.execute("BEGIN IMMEDIATE")     # also: one run at a time
+    try:
+        done = update_inside(copy, service, collection, full)
+        copy.execute("COMMIT")
+    except BaseException:
+        if copy.in_transaction:
+            copy.execute("ROLLBACK")
+        raise
+    return f"{collection}: {done}"
+
+
+def update_inside(copy, service, collection, full):
+    path, url = f"/api/v1/{collection}", service.url.geturl()
+    known = copy.execute("SELECT url, version, etag FROM state"
+                         " WHERE collection = ?", (collection,)).fetchone()
+    if known and known[0] == url and not full:
+        _, version, etag = known
+        answer = service.ask(f"{path}?sinceVersion={version}", etag)
+        if answer is None:
+            return f"version {version}, nothing new"
+        rewritten = answer.version == version and etag and answer.etag != etag
+        if answer.version >= version and not rewritten:
+            written, removed = write(copy, collection, answer.rows)
+            # An ETag belongs to one question; this one is asked next time
+            # when the version has not moved.
+            again = answer.etag if answer.version == version else None
+            remember(copy, collection, url, answer.version, again)
+            if answer.version == version and not answer.rows:
+                return f"version {version}, nothing new"
+            return (f"version {version} to {answer.version},"
+                    f" {written} written, {removed} removed")
+    answer = service.ask(path, None)
+    before, = copy.execute("SELECT count(*) FROM record WHERE collection = ?",
+                           (collection,)).fetchone()
+    if before and not answer.rows and not full:
+        raise Stop(65, f"{path}: an empty list; the copy has {before} records"
+                   " and stays as it is; --full lets the list through")
+    copy.execute("DELETE FROM record WHERE collection = ?", (collection,))
+    written, _ = write(copy, collection, answer.rows)
+    remember(copy, collection, url, answer.version, None)
+    return (f"version {answer.version}, full list, {written} written,"
+            f" {before} before")
+
+
+def write(copy, collection, rows):
+    """(written, removed); a record that comes again is put in its place."""
+    removed = 0
+    for key, version, when, data in rows:
+        if data is None:
+            removed += copy.execute(
+                "DELETE FROM record WHERE collection = ? AND id = ?",
+                (collection, key)).rowcount
+        else:
+            copy.execute("REPLACE INTO record VALUES (?, ?, ?, ?, ?)",
+                         (collection, key, version, when, data))
+    return sum(data is not None for *_, data in rows), removed
+
+
+def remember(copy, collection, url, version, etag):
+    copy.execute("REPLACE INTO state VALUES (?, ?, ?, ?)",
+                 (collection, url, version, etag))
+
+
+def bounded(low, high):
+    def whole(text):
+        if not re.fullmatch("[0-9]{1,9}", text) or \
+                not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"want {low} to {high}")
+        return int(text)
+    return whole
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message):
+        raise Stop(64, message)
+
+
+def parse(arguments):
+    parser = Parser(allow_abbrev=False, description=__doc__.split("\n")[0])
+    parser.add_argument("--url", required=True, help="where the service is")
+    parser.add_argument("--store", required=True, help="the copy, a file")
+    parser.add_argument("--full", action="store_true",
+                        help="replace the copy by the full lists")
+    parser.add_argument("--plain-http", action="store_true",
+                        help="send the key without TLS, also elsewhere")
+    parser.add_argument("--tries", type=bounded(1, 100), default=5,
+                        help="for each request (default %(default)s)")
+    parser.add_argument("--max-wait", type=bounded(0, 3600), default=300,
+                        help="seconds between tries (default %(default)s)")
+    return parser.parse_args(arguments)
+
+
+def main():
+    try:
+        options = parse(sys.argv[1:])
+        service = Service(options)
+        copy = open_copy(options.store)
+        for collection in COLLECTIONS:
+            print(update(copy, service, collection, options.full), flush=True)
+        return 0
+    except Stop as stop:
+        status, message = stop.status, stop
+    except sqlite3.Error as error:
+        busy = "locked" in str(error)
+        status, message = (75 if busy else 74), f"{options.store}: {error}"
+    except KeyboardInterrupt:
+        status, message = 130, "interrupted"
+    print(f"nompd-client: {message}", file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,484 @@
+"""The OpenAPI description is true: every status of every operation is asked
+for, and what comes has the described headers and body, and nothing else."""
+import json
+import os
+import re
+import shlex
+import subprocess
+import time
+
+import jsonschema
+import pytest
+
+import web
+from conftest import FILLED, PROGRAM, ROOT, Sync, folder_upstream
+
+SOURCE = ROOT / "src" / "openapi.json"
+DOCUMENT = json.loads(SOURCE.read_text(encoding="utf-8"))
+EXAMPLES = ROOT / "examples"
+LISTS = ("/api/v1/treatmentGroup", "/api/v1/reimbursementGroup")
+TRIGGER = "/api/internal/sync"
+# Headers that are ours; a web server may add others, such as Date.
+OURS = {"etag", "retry-after", "allow", "www-authenticate", "cache-control"}
+
+OPERATIONS = [(path, method) for path, item in DOCUMENT["paths"].items()
+              for method in item]
+STATUSES = [(path, method, int(status)) for path, method in OPERATIONS
+            for status in DOCUMENT["paths"][path][method]["responses"]]
+
+
+def resolve(value):
+    """What a $ref names, or the value itself."""
+    while "$ref" in value:
+        found = DOCUMENT
+        assert value["$ref"].startswith("#/")
+        for part in value["$ref"][2:].split("/"):
+            found = found[part]
+        value = found
+    return value
+
+
+def validate(value, schema):
+    """Against a schema of the document, by JSON Schema 2020-12."""
+    jsonschema.Draft202012Validator(
+        {**schema, "components": DOCUMENT["components"]}).validate(value)
+
+
+def walk(value, where=""):
+    """(path, object) of every object in the document."""
+    if isinstance(value, dict):
+        yield where, value
+    if isinstance(value, (dict, list)):
+        pairs = value.items() if isinstance(value, dict) \
+            else enumerate(value)
+        for name, member in pairs:
+            yield from walk(member, f"{where}/{name}")
+
+
+# The document by itself
+
+def test_form():
+    """As json.dump() writes it, so that differences are small."""
+    text = json.dumps(DOCUMENT, indent=2, ensure_ascii=False) + "\n"
+    assert SOURCE.read_text(encoding="utf-8") == text
+
+
+def test_references():
+    """Each one leads somewhere, and every component is used."""
+    used = {value["$ref"] for _, value in walk(DOCUMENT) if "$ref" in value}
+    for reference in used:
+        resolve({"$ref": reference})
+    there = {f"#/components/{kind}/{name}"
+             for kind, members in DOCUMENT["components"].items()
+             for name in members if kind != "securitySchemes"}
+    assert used == there
+
+
+def test_schemas():
+    """Each is one, and those of answers allow no unknown member."""
+    for name, schema in DOCUMENT["components"]["schemas"].items():
+        jsonschema.Draft202012Validator.check_schema(schema)
+        if name == "Description":
+            continue
+        for where, part in walk(schema):
+            if part.get("type") == "object":
+                assert part["additionalProperties"] is False, (name, where)
+                assert set(part["required"]) <= set(part["properties"])
+
+
+def test_every_operation_is_described():
+    names = set()
+    for path, method in OPERATIONS:
+        operation = DOCUMENT["paths"][path][method]
+        assert operation["summary"] and operation["description"]
+        assert operation["security"] in ([], [{"apiKey": []}])
+        names.add(operation["operationId"])
+        for response in operation["responses"].values():
+            assert resolve(response)["description"].endswith(".")
+    assert len(names) == len(OPERATIONS)
+    assert DOCUMENT["components"]["securitySchemes"]["apiKey"]["name"] == \
+        "X-API-KEY"
+
+
+def contents():
+    """(path, method, status, content) of every described body."""
+    for path, method, status in STATUSES:
+        response = DOCUMENT["paths"][path][method]["responses"][str(status)]
+        for content in resolve(response).get("content", {}).values():
+            yield path, method, status, content
+
+
+def examples(content):
+    if "example" in content:
+        return [content["example"]]
+    return [e["value"] for e in content.get("examples", {}).values()]
+
+
+def test_examples_have_the_form():
+    count = 0
+    for path, _, _, content in contents():
+        assert examples(content) or path == "/openapi.json"
+        for example in examples(content):
+            validate(example, content["schema"])
+            count += 1
+    for parameter in DOCUMENT["components"]["parameters"].values():
+        for example in examples(parameter):
+            validate(example, parameter["schema"])
+    assert count > 20
+
+
+def test_strictness():
+    """A member more, less, or of another type is noticed at any depth."""
+    for path in LISTS:
+        content = DOCUMENT["paths"][path]["get"]["responses"]["200"][
+            "content"]["application/json"]
+        good = json.dumps(examples(content)[0])
+        for where, part in walk(json.loads(good)):
+            for change in (lambda o: o.update(more=1), lambda o: o.popitem(),
+                           lambda o: o.update({k: 1.5 for k in o})):
+                bad = json.loads(good)
+                found = bad
+                for step in where.split("/")[1:]:
+                    found = found[int(step) if isinstance(found, list)
+                                  else step]
+                change(found)
+                with pytest.raises(jsonschema.ValidationError):
+                    validate(bad, content["schema"])
+
+
+# The document and the program
+
+class World:
+    """A service in good order, one without a trigger, and their keys."""
+
+    def __init__(self, folder):
+        self.sync = Sync(folder)
+        self.servers = []
+        self.exit = folder / "exit"
+        script = folder / "run"
+        upstream = (EXAMPLES / "upstream").as_uri()
+        later = (EXAMPLES / "upstream-later").as_uri()
+        assert self.sync.run(url=upstream).status == 0
+        script.write_text(
+            f"#!/bin/sh\n[ ! -f {shlex.quote(str(self.exit))} ] ||"
+            f" exit $(cat {shlex.quote(str(self.exit))})\n"
+            f"exec {shlex.quote(PROGRAM)} --log-level error --upstream"
+            f" {shlex.quote(later)}"
+            f" --store {shlex.quote(f'sqlite:{self.sync.store}')}\n",
+            encoding="utf-8")
+        script.chmod(0o755)
+        try:
+            self.server = self.start(folder / "web", [script])
+            self.bare = self.start(folder / "bare", None)
+            self.read = web.make_key(self.server, "reader")
+            self.trigger = web.make_key(self.server, "starter", scope="sync")
+            self.bare_trigger = web.make_key(self.bare, "s", scope="sync")
+            # The store's second version; the example of the document.
+            self.result = self.ask("POST", TRIGGER, key=self.trigger)
+        except BaseException:
+            self.close()
+            raise
+
+    def start(self, folder, command):
+        folder.mkdir()
+        server = web.start_server("lighttpd-cgi", folder,
+                                  store=self.sync.store,
+                                  sync_command=command)
+        self.servers.append(server)
+        return server
+
+    def ask(self, method, path, server=None, **options):
+        return (server or self.server).request(method, path, **options)
+
+    def close(self):
+        self.sync.close()
+        for server in self.servers:
+            server.stop()
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    running = World(tmp_path_factory.mktemp("openapi"))
+    yield running
+    running.close()
+
+
+def provoke(world, path, method, status):
+    """The answer with that status."""
+    key = world.trigger if path == TRIGGER else world.read
+    ask = {"headers": {}, "key": key}
+    method = method.upper()
+    if status == 200 and path == TRIGGER:
+        return world.result
+    if status == 304:
+        first = world.ask("GET", path, key=key)
+        ask["headers"]["If-None-Match"] = first.headers["ETag"]
+    elif status == 400:
+        path += "?maxAge=soon" if "health" in path else "?sinceVersion=x"
+    elif status == 401:
+        ask["key"] = None
+    elif status == 403:
+        ask["key"] = world.read
+    elif status == 404:
+        ask.update(server=world.bare, key=world.bare_trigger)
+    elif status == 405:
+        method = "GET" if path == TRIGGER else "PUT"
+    elif status in (409, 422, 500, 502):
+        return with_exit(world, {409: 75, 422: 65, 500: 74, 502: 69}[status],
+                         path, key)
+    elif status == 414:
+        path += "?" + 8193 * "x"
+    elif status == 503 and path == "/health/ready":
+        time.sleep(1.1)
+        path += "?maxAge=1s"
+    elif status == 503:
+        return with_open_keys(world, method, path, key)
+    return world.ask(method, path, **ask)
+
+
+def with_exit(world, number, path, key):
+    world.exit.write_text(str(number), encoding="ascii")
+    try:
+        return world.ask("POST", path, key=key)
+    finally:
+        world.exit.unlink()
+
+
+def with_open_keys(world, method, path, key):
+    mode = os.stat(world.server.keys_file).st_mode
+    os.chmod(world.server.keys_file, 0o666)
+    try:
+        return world.ask(method, path, key=key)
+    finally:
+        os.chmod(world.server.keys_file, mode)
+
+
+def check(answer, path, method, status):
+    """The answer is what the document says of that status."""
+    assert answer.status == status, answer.body
+    response = resolve(
+        DOCUMENT["paths"][path][method]["responses"][str(status)])
+    headers = response["headers"]
+    for name, header in headers.items():
+        header = resolve(header)
+        assert header["required"]
+        value = answer.headers[name]
+        if resolve(header["schema"])["type"] == "integer":
+            value = int(value)
+        validate(value, header["schema"])
+    described = {name.lower() for name in headers}
+    for name in answer.headers:
+        if name.lower().startswith("x-") or name.lower() in OURS:
+            assert name.lower() in described, name
+    if method == "head" or status == 304:
+        assert answer.body == b""
+        return None
+    (media, content), = response["content"].items()
+    assert answer.headers["Content-Type"].split(";")[0] == media
+    body = answer.body.decode("utf-8")
+    if media == "application/json":
+        body = json.loads(body)
+    validate(body, content["schema"])
+    return body, content
+
+
+@pytest.mark.parametrize("path, method, status", STATUSES)
+def test_every_status(world, path, method, status):
+    answer = provoke(world, path, method, status)
+    seen = check(answer, path, method, status)
+    if seen and status >= 400 and path != "/health/ready":
+        body, content = seen
+        assert body in examples(content)
+
+
+def test_the_other_reasons_for_503(world, tmp_path):
+    """No store; a store without a run."""
+    sync = Sync(tmp_path)
+    (tmp_path / "web").mkdir()
+    server = web.start_server("lighttpd-cgi", tmp_path / "web",
+                              store=sync.store)
+    try:
+        key = web.make_key(server, "reader")
+        for path in (*LISTS, "/metrics", "/health/ready"):
+            answer = server.request("GET", path, key=key)
+            body, content = check(answer, path, "get", 503)
+            if path != "/health/ready":
+                assert body in examples(content)
+        assert sync.run("init").status == 0
+        body, content = check(server.request("GET", "/health/ready"),
+                              "/health/ready", "get", 503)
+        assert body in examples(content)
+        for path in LISTS:
+            body, _ = check(server.request("GET", path, key=key), path,
+                            "get", 200)
+            assert body == {"currentVersion": 0, "items": []}
+        check(server.request("GET", "/metrics", key=key), "/metrics", "get",
+              200)
+    finally:
+        server.stop()
+        sync.close()
+
+
+@pytest.mark.parametrize("path, method", OPERATIONS)
+def test_methods_and_keys(world, path, method):
+    """Allow names the described methods; a key is needed where it says."""
+    documented = {name.upper() for name in DOCUMENT["paths"][path]}
+    for other in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS",
+                  "PATCH"):
+        if other in documented:
+            continue
+        answer = world.ask(other, path, key=world.trigger)
+        assert answer.status == 405, other
+        assert set(answer.headers["Allow"].split(", ")) == documented
+    needs_key = DOCUMENT["paths"][path][method]["security"] != []
+    status = world.ask(method.upper(), path, key=None).status
+    assert (status == 401) == needs_key
+
+
+def test_head_is_get_without_the_body(world):
+    for path, methods in DOCUMENT["paths"].items():
+        if "head" not in methods:
+            continue
+        get, head = (world.ask(method, path, key=world.read, headers={
+            "X-Request-Id": "the-same"}) for method in ("GET", "HEAD"))
+        for name in ("Content-Type", "ETag", "Cache-Control", "X-Request-Id"):
+            assert get.headers.get(name) == head.headers.get(name)
+
+
+def test_routes():
+    """The program's table of routes has these paths and no other."""
+    texts = set()
+    for source in sorted((ROOT / "src").glob("*.c")):
+        texts |= set(re.findall(r'"(/[a-zA-Z0-9/._-]+)"',
+                                source.read_text(encoding="utf-8")))
+    paths = {text for text in texts
+             if re.match(r"/(api|health|metrics|openapi)\b", text)}
+    assert paths == set(DOCUMENT["paths"])
+
+
+def manual(section):
+    """A section of nompd-api(7), as its source."""
+    page = (ROOT / "man" / "nompd-api.7").read_text(encoding="utf-8")
+    return re.search(rf"^\.Sh {section}\n(.*?)^\.Sh ", page,
+                     re.M | re.S).group(1)
+
+
+def test_manual_has_the_requests():
+    listed = re.findall(r"^\.It ([A-Z, ]+) Ta Pa (\S+) Ta (\w+)$",
+                        manual("REQUESTS"), re.M)
+    scopes = {path: scope for _, path, scope in listed}
+    assert {(path, method.lower()) for methods, path, _ in listed
+            for method in methods.split(", ")} == set(OPERATIONS)
+    for path, methods in DOCUMENT["paths"].items():
+        for operation in methods.values():
+            assert (scopes[path] == "none") == (operation["security"] == [])
+
+
+def test_manual_has_the_statuses():
+    listed = set(re.findall(r"^\.It (\d{3})( Ta|$)", manual(
+        "ERROR ANSWERS") + manual("THE TRIGGER"), re.M))
+    documented = {status for _, _, status in STATUSES}
+    assert {int(status) for status, _ in listed} == documented - {304}
+
+
+def test_manual_has_the_metrics(world):
+    listed = re.findall(r"^\.It Li (nompd_\w+)", manual("METRICS"), re.M)
+    real = world.ask("GET", "/metrics", key=world.read).body.decode()
+    assert sorted(listed) == sorted(re.findall(r"^# TYPE (\w+) gauge$", real,
+                                               re.M))
+    labels = set(re.findall(r"^\.Li (\w+)(?: [,.])?$",
+                            manual("METRICS"), re.M))
+    acts = set(re.findall(r'act="(\w+)"', real))
+    assert len(acts) == 7 and acts <= labels
+
+
+def test_served(world):
+    assert world.ask("GET", "/openapi.json", key=None).json() == DOCUMENT
+
+
+def test_version():
+    told = subprocess.run([web.PROGRAM, "--version"], check=True,
+                          capture_output=True, text=True).stdout
+    assert told.split()[-1] == DOCUMENT["info"]["version"]
+
+
+def test_examples_are_true(world):
+    """They are what the example upstreams give."""
+    for path in LISTS:
+        content = DOCUMENT["paths"][path]["get"]["responses"]["200"][
+            "content"]["application/json"]
+        shown = content["examples"]["changes"]["value"]
+        real = world.ask("GET", path + "?sinceVersion=1",
+                         key=world.read).json()
+        for item in (*shown["items"], *real["items"]):
+            item["lastChanged"] = None
+        assert shown["currentVersion"] == real["currentVersion"] == 2
+        if path == LISTS[1]:
+            assert shown == real
+        else:
+            ids = [i["data"]["id"] for i in shown["items"]]
+            assert shown["items"] == [
+                i for i in real["items"] if i["data"]["id"] in ids]
+        nothing = world.ask("GET", path + "?sinceVersion=2", key=world.read)
+        assert nothing.json() == content["examples"]["nothing"]["value"]
+    (content,) = DOCUMENT["paths"][TRIGGER]["post"]["responses"]["200"][
+        "content"].values()
+    result = world.result.json()
+    assert {**result, "durationMs": 0} == {**content["example"],
+                                           "durationMs": 0}
+
+
+def test_example_of_metrics(world):
+    """Some of the lines that there are, but for the time of the run."""
+    (content,) = DOCUMENT["paths"]["/metrics"]["get"]["responses"]["200"][
+        "content"].values()
+    real = world.ask("GET", "/metrics", key=world.read).body.decode()
+
+    def lines(text):
+        return re.sub(r"(timestamp_seconds) \d+\.\d{3}$", r"\1 T", text,
+                      flags=re.M).splitlines()
+    shown = lines(content["example"])
+    assert "nompd_last_success_timestamp_seconds T" in shown
+    assert [line for line in lines(real) if line in shown] == shown
+
+
+@pytest.mark.parametrize("path", LISTS)
+@pytest.mark.parametrize("since", [None, 0, 1])
+def test_every_record(world, path, since):
+    """All forms of records that the examples have."""
+    target = path if since is None else f"{path}?sinceVersion={since}"
+    body, _ = check(world.ask("GET", target, key=world.read), path, "get",
+                    200)
+    assert len(body["items"]) >= (3 if since == 1 else 9)
+
+
+def test_odd_records(tmp_path):
+    """Members of a wrong type, dates that are none, ranks at the limits."""
+    sync = Sync(tmp_path)
+    odd = {"identifier": [{"value": "x"}], "name": "", "description": 7,
+           "lastReviewDate": "someday, perhaps next year",
+           "effectivePeriod": {"start": "2025-01-01T00:00:00Z", "end": 3},
+           "useContext": [{"valueCodeableConcept": {"coding": [
+               {"system": "urn:oid:2.16.578.1.12.4.1.102"}]}}],
+           "goal": [{"addresses": [{}, {"coding": [{}, 3], "text": ""}]}],
+           "action": [{"extension": [{"url": "rank", "valueInteger": n}]}
+                      for n in (-2147483648, 2147483647, 2147483648)] + [{}]}
+    plans = [{"resourceType": "PlanDefinition", **odd}]
+    rights = [{"resourceType": "RegulatedAuthorization",
+               "identifier": [{"value": "ø" * 512}],
+               "basis": {"coding": [{}]}, "articleNumber": " "}]
+    url = folder_upstream(tmp_path / "up", plans + FILLED[0], FILLED[1],
+                          rights + FILLED[2])
+    assert sync.run(url=url).status == 0
+    (tmp_path / "web").mkdir()
+    server = web.start_server("lighttpd-cgi", tmp_path / "web",
+                              store=sync.store)
+    try:
+        key = web.make_key(server, "reader")
+        for path in LISTS:
+            body, _ = check(server.request("GET", path, key=key), path,
+                            "get", 200)
+            assert len(body["items"]) == 4
+    finally:
+        server.stop()
+        sync.close()
