@@ -1,9 +1,13 @@
 #include <sodium.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "buf.h"
 #include "command.h"
 #include "command_key.h"
 #include "log.h"
+#include "xalloc.h"
 
 /* Wide enough for most names; a longer one moves its row. */
 #define NAME_COLUMNS 24
@@ -34,21 +38,34 @@ command_key_add(const struct options *opts, struct error *err)
 }
 
 static void
-print_row(void *ctx, const struct apikey *key)
+append_row(void *ctx, const struct apikey *key)
 {
-	(void)ctx;
-	(void)printf("%-*.*s  %-5s  %.*s\n", NAME_COLUMNS, (int)key->name_len,
-	    key->name, apikey_scope_name(key->scope), (int)key->created_len,
-	    key->created);
+	struct buf *table = ctx;
+	char	   *row;
+
+	row = xasprintf("%-*.*s  %-5s  %.*s\n", NAME_COLUMNS,
+	    (int)key->name_len, key->name, apikey_scope_name(key->scope),
+	    (int)key->created_len, key->created);
+	buf_append(table, row, strlen(row));
+	free(row);
 }
 
 int
 command_key_list(const struct options *opts, struct error *err)
 {
-	(void)printf("%-*s  SCOPE  CREATED\n", NAME_COLUMNS, "NAME");
-	if (apikey_list(opts->api_keys_file, print_row, NULL, err) == -1)
-		return -1;
-	return command_flush(err);
+	struct buf table = { 0 };
+	int	   rc;
+
+	/* Nothing is printed of a file that is no good. */
+	rc = apikey_list(opts->api_keys_file, append_row, &table, err);
+	if (rc == 0) {
+		(void)printf("%-*s  SCOPE  CREATED\n", NAME_COLUMNS, "NAME");
+		if (table.len > 0)
+			(void)fwrite(table.data, 1, table.len, stdout);
+		rc = command_flush(err);
+	}
+	buf_clear(&table);
+	return rc;
 }
 
 int

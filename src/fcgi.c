@@ -3,6 +3,7 @@
 #include <fcgiapp.h>
 #include <fcntl.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -164,29 +165,36 @@ accept_one(int fd, int wait_fd, int *connection, struct error *err)
 	return 0;
 }
 
+/* Will nothing more come?  A body is not waited for. */
+static bool
+is_read(FCGX_Request *request)
+{
+	const char *length;
+
+	/* It has broken already. */
+	if (FCGX_GetError(request->in) != 0)
+		return true;
+	length = FCGX_GetParam("CONTENT_LENGTH", request->envp);
+	if (FCGX_GetParam("HTTP_TRANSFER_ENCODING", request->envp) != NULL ||
+	    (length != NULL && length[strspn(length, "0")] != '\0'))
+		return false;
+	return FCGX_GetChar(request->in) == EOF &&
+	    FCGX_GetError(request->in) == 0;
+}
+
 /*
  * Closes the connection after an answer, also when the web server would keep
  * it: it would keep this worker from all others.  libfcgi waits for the web
- * server to close it first, lest what is still unread there be lost; that
- * cannot be on a local socket that has nothing more to read here.
+ * server to close it first, lest the answer be lost when something comes that
+ * is not read; when nothing more can come, that is a waste of time.
  */
 static void
 finish(FCGX_Request *request)
 {
-	int	  connection = request->ipcFd, domain = AF_UNSPEC;
-	socklen_t len = sizeof(domain);
-	char	  rest[64];
-
-	(void)getsockopt(connection, SOL_SOCKET, SO_DOMAIN, &domain, &len);
-	request->keepConnection = domain == AF_UNIX;
-	FCGX_Finish_r(request);
-	if (request->ipcFd == -1)
-		return;
-	/* The record which says that there is no body may be the rest. */
-	(void)recv(connection, rest, sizeof(rest), MSG_DONTWAIT);
-	if (recv(connection, rest, sizeof(rest), MSG_DONTWAIT) <= 0)
+	request->keepConnection = 0;
+	if (is_read(request))
 		(void)FCGX_Detach(request);
-	FCGX_Free(request, 1);
+	FCGX_Finish_r(request);
 }
 
 /*
@@ -205,10 +213,14 @@ serve_connection(int connection, cgi_fn fn, void *ctx)
 	request.ipcFd = connection;
 	request.keepConnection = 1;
 	if (FCGX_Accept_r(&request) != 0) {
-		log_debug("a connection broke before its request was whole");
+		log_debug("a connection broke before its request");
 		return;
 	}
-	fn(ctx, &cgi);
+	/* Of half a request libfcgi gives what it has. */
+	if (FCGX_GetError(request.in) == 0)
+		fn(ctx, &cgi);
+	else
+		log_debug("a connection broke in the middle of a request");
 	finish(&request);
 }
 

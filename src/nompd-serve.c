@@ -44,7 +44,6 @@ command_serve(const struct options *opts, struct error *err)
 	struct service service = { .opts = opts };
 
 	if (is_cgi()) {
-		(void)signal(SIGPIPE, SIG_IGN);
 		cgi_serve(route_serve, &service);
 		service_clear(&service);
 		return 0;
@@ -101,6 +100,8 @@ main(int argc, char *argv[])
 
 	if (sodium_init() == -1)
 		xalloc_end();
+	/* That nobody reads is to be an error, not the end. */
+	(void)signal(SIGPIPE, SIG_IGN);
 	/* A CGI program's arguments come from a client's query (RFC 3875,
 	 * 4.4). */
 	rc = options_parse(&opts, &program_serve, is_cgi() ? 1 : argc, argv,

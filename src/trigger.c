@@ -129,7 +129,8 @@ wait_readable(int fd, int64_t end_ms, struct error *err)
 	return 0;
 }
 
-/* What it prints, to its end; more than a result is thrown away. */
+/* What it prints, to its end; what goes beyond the limit by far is thrown
+ * away. */
 static int
 read_output(int fd, int64_t end_ms, struct buf *out, struct error *err)
 {
@@ -145,7 +146,7 @@ read_output(int fd, int64_t end_ms, struct buf *out, struct error *err)
 		if (n == -1 && errno != EINTR && errno != EAGAIN)
 			return error_set(err, STATUS_STORE, "reading its"
 			    " result: %s", strerror(errno));
-		if (n > 0 && out->len + (size_t)n <= MAX_TRIGGER_BYTES)
+		if (n > 0 && out->len <= MAX_TRIGGER_BYTES)
 			buf_append(out, piece, (size_t)n);
 	}
 }
