@@ -6,6 +6,7 @@
 #ifndef NOMPD_CGI_H
 #define NOMPD_CGI_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* How long a web server may take for the next piece of an answer. */
@@ -17,12 +18,19 @@ struct cgi {
 	/* -1: whoever asked is gone, or has not taken anything for too long. */
 	int (*write)(void *ctx, const void *data, size_t len);
 	void *ctx;
+	/* Set by who answers: what was written is not a whole answer, and the
+	 * web server is to be told so, as far as it can be. */
+	bool is_broken;
 };
+
+/* Does a body come with the request? */
+bool cgi_has_body(const struct cgi *cgi);
 
 /* Answers one request; calls write as often as it likes. */
 typedef void (*cgi_fn)(void *ctx, struct cgi *cgi);
 
-/* Carries out the one request of a process that was started for it. */
-void cgi_serve(cgi_fn fn, void *ctx);
+/* Carries out the one request of a process that was started for it.  -1: its
+ * answer is broken off, and the process is to end so. */
+int cgi_serve(cgi_fn fn, void *ctx);
 
 #endif

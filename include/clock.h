@@ -16,5 +16,7 @@ int64_t clock_monotonic_ms(void);
 void clock_format(int64_t ms, char text[CLOCK_TEXT_BYTES]);
 /* The same to the second, cut, not rounded: "2025-04-10T08:30:00Z". */
 void clock_format_seconds(int64_t ms, char text[CLOCK_TEXT_BYTES]);
+/* The same as "Thu, 10 Apr 2025 08:30:00 GMT" (RFC 9110, 5.6.7). */
+void clock_format_http(int64_t ms, char text[CLOCK_TEXT_BYTES]);
 
 #endif

@@ -14,12 +14,13 @@
 
 /* Bytes of an entity tag's text, its NUL included. */
 #define MAX_ETAG_TEXT 96
-/* Larger answers are not kept. */
-#define MAX_KEPT_BYTES (512LL * 1024 * 1024)
+/* Larger answers are not kept; a temporary folder may lie in memory. */
+#define MAX_KEPT_BYTES (16LL * 1024 * 1024)
 
 /*
  * Zeroed is empty.  Invariant: while etag is not empty, fd is a file without a
- * name that holds bytes bytes.
+ * name that holds bytes bytes, or -1: that answer cannot be kept, and is not
+ * tried again.
  */
 struct kept {
 	char	 etag[MAX_ETAG_TEXT];
@@ -28,18 +29,23 @@ struct kept {
 	uint64_t items;
 };
 
-/* Begins an answer with that entity tag; it stays empty when it cannot. */
+/* Begins an answer with that entity tag. */
 void kept_begin(struct kept *kept, const char *etag);
-/* Adds a piece, unless it is empty. */
+/* Adds a piece, as long as it is kept. */
 void kept_add(struct kept *kept, const void *data, size_t len);
 /* Becomes what next is, which is empty then. */
 void kept_take(struct kept *kept, struct kept *next);
 void kept_clear(struct kept *kept);
 
-/* Is it the answer with that entity tag? */
+/* Is it the answer with that entity tag, kept or not? */
 bool kept_is(const struct kept *kept, const char *etag);
-/* Sends all of it.  -1: the file cannot be read; *done bytes were sent. */
-int kept_send(const struct kept *kept, struct response *response,
-    int64_t *done);
+static inline bool
+kept_has(const struct kept *kept)
+{
+	return kept->etag[0] != '\0' && kept->fd != -1;
+}
+/* Sends all of it.  -1: the file cannot be read; something of it may have been
+ * sent. */
+int kept_send(const struct kept *kept, struct response *response);
 
 #endif

@@ -45,8 +45,8 @@ struct exchange {
 };
 
 /*
- * Gives an answer.  -1: err says why there is none; when nothing was begun the
- * caller answers for it, else the answer ends where it is.
+ * Gives an answer.  -1: err says why there is none; when nothing has left
+ * yet the caller answers for it, else the answer is broken off.
  */
 typedef int (*page_fn)(struct exchange *exchange, struct error *err);
 

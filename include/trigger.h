@@ -5,7 +5,8 @@
 #include "buf.h"
 #include "error.h"
 
-/* What a command may print; a SyncResult is a line. */
+/* What a command may print, no more of it can be written; a SyncResult is a
+ * line. */
 #define MAX_TRIGGER_BYTES 65536
 /* How long it is waited for; nompd-sync has a deadline of its own. */
 #define MAX_TRIGGER_MS (24LL * 60 * 60 * 1000)

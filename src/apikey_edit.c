@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "apikey_int.h"
@@ -20,6 +21,8 @@
 #define KEY_BYTES 32
 /* A file that is made is its owner's alone. */
 #define NEW_FILE_MODE 0600
+/* An access control list; some hundred entries. */
+#define MAX_LIST_BYTES 4096
 
 static const char file_head[] =
     "# Keys of nompd-serve: NAME SCOPE CREATED sha256:HEX\n"
@@ -98,15 +101,31 @@ edit_end(struct edit *edit)
 	free(edit->path);
 }
 
-/* Owner, group and mode stay; a reader must not be shut out by a change. */
+/* An access control list, as the kernel hands it out, to the new file. */
+static int
+keep_list(const struct edit *edit, int fd)
+{
+	static const char name[] = "system.posix_acl_access";
+	char		  list[MAX_LIST_BYTES];
+	ssize_t		  len;
+
+	len = getxattr(edit->path, name, list, sizeof(list));
+	if (len == -1)
+		return errno == ENODATA || errno == ENOTSUP ? 0 : -1;
+	return fsetxattr(fd, name, list, (size_t)len, 0);
+}
+
+/* Owner, group, mode and access control list stay: a reader must not be shut
+ * out by a change. */
 static int
 keep_rights(const struct edit *edit, int fd)
 {
 	if (edit->is_new)
 		return 0;
-	if (fchown(fd, edit->info.st_uid, edit->info.st_gid) == -1)
+	if (fchown(fd, edit->info.st_uid, edit->info.st_gid) == -1 ||
+	    fchmod(fd, edit->info.st_mode & 07777U) == -1)
 		return -1;
-	return fchmod(fd, edit->info.st_mode & 07777U);
+	return keep_list(edit, fd);
 }
 
 static int
@@ -141,7 +160,7 @@ edit_commit(struct edit *edit, struct error *err)
 	if (fd == -1)
 		return fail(edit, "write a new one beside it", err);
 	if (keep_rights(edit, fd) == -1)
-		(void)fail(edit, "keep its owner and mode", err);
+		(void)fail(edit, "keep its owner, group and mode", err);
 	else if (write_all(fd, &edit->new) == -1 || fsync(fd) == -1)
 		(void)fail(edit, "write a new one beside it", err);
 	else if (rename(edit->aside, edit->path) == -1)

@@ -9,6 +9,7 @@
 
 #include "buf.h"
 #include "cgi.h"
+#include "clock.h"
 
 /* Small pieces are gathered up to here. */
 #define GATHER_BYTES 65536
@@ -70,28 +71,33 @@ put(void *ctx, const void *data, size_t len)
 	return output->pending.len < GATHER_BYTES ? 0 : flush(output);
 }
 
-/* A pipe that nobody reads must not hold the process for ever. */
+/*
+ * A pipe that nobody reads must not hold the process for ever; but the log may
+ * go the same way, and none of it is to be lost.
+ */
 static void
-unblock(int fd)
+unblock_output(void)
 {
-	struct stat info;
+	struct stat out, log;
 	int	    flags;
 
-	if (fstat(fd, &info) == -1 ||
-	    (!S_ISFIFO(info.st_mode) && !S_ISSOCK(info.st_mode)))
+	if (fstat(STDOUT_FILENO, &out) == -1 ||
+	    (!S_ISFIFO(out.st_mode) && !S_ISSOCK(out.st_mode)) ||
+	    (fstat(STDERR_FILENO, &log) == 0 && out.st_dev == log.st_dev &&
+	    out.st_ino == log.st_ino))
 		return;
-	flags = fcntl(fd, F_GETFL);
+	flags = fcntl(STDOUT_FILENO, F_GETFL);
 	if (flags != -1)
-		(void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+		(void)fcntl(STDOUT_FILENO, F_SETFL, flags | O_NONBLOCK);
 }
 
-static bool
-has_body(void)
+bool
+cgi_has_body(const struct cgi *cgi)
 {
 	const char *length;
 
-	length = getenv("CONTENT_LENGTH");
-	return getenv("HTTP_TRANSFER_ENCODING") != NULL ||
+	length = cgi->param(cgi->ctx, "CONTENT_LENGTH");
+	return cgi->param(cgi->ctx, "HTTP_TRANSFER_ENCODING") != NULL ||
 	    (length != NULL && length[strspn(length, "0")] != '\0');
 }
 
@@ -103,27 +109,31 @@ static void
 discard_body(void)
 {
 	struct pollfd poll_fd = { .fd = STDIN_FILENO, .events = POLLIN };
+	int64_t	      end_ms = clock_monotonic_ms() + MAX_BODY_MS, left_ms;
 	char	      piece[4096];
 	ssize_t	      n = 1;
 	size_t	      total = 0;
 
-	while (n > 0 && total < MAX_BODY_BYTES &&
-	    poll(&poll_fd, 1, MAX_BODY_MS) == 1) {
+	while (n > 0 && total < MAX_BODY_BYTES) {
+		left_ms = end_ms - clock_monotonic_ms();
+		if (left_ms <= 0 || poll(&poll_fd, 1, (int)left_ms) != 1)
+			return;
 		n = read(STDIN_FILENO, piece, sizeof(piece));
 		total += n > 0 ? (size_t)n : 0;
 	}
 }
 
-void
+int
 cgi_serve(cgi_fn fn, void *ctx)
 {
 	struct output output = { .is_gone = false };
-	struct cgi    cgi = { get_param, put, &output };
+	struct cgi    cgi = { get_param, put, &output, false };
 
-	unblock(STDOUT_FILENO);
+	unblock_output();
 	fn(ctx, &cgi);
 	(void)flush(&output);
-	if (has_body())
+	if (cgi_has_body(&cgi))
 		discard_body();
 	buf_clear(&output.pending);
+	return cgi.is_broken ? -1 : 0;
 }

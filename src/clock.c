@@ -27,28 +27,29 @@ clock_monotonic_ms(void)
 	return read_ms(CLOCK_MONOTONIC);
 }
 
-/* The date and time to the second; *rest is the milliseconds behind it. */
-static size_t
-format(int64_t ms, char text[CLOCK_TEXT_BYTES], unsigned *rest)
+/* The date and time to the second, and the milliseconds behind it. */
+static unsigned
+split(int64_t ms, struct tm *tm)
 {
-	struct tm tm = { 0 };
-	time_t	  seconds;
-	int64_t	  behind = ms % MS_PER_SECOND;
+	time_t	seconds;
+	int64_t behind = ms % MS_PER_SECOND;
 
 	/* Rounded down, also before 1970. */
 	seconds = (time_t)(ms / MS_PER_SECOND) - (behind < 0);
-	*rest = (unsigned)(behind < 0 ? behind + MS_PER_SECOND : behind);
-	(void)gmtime_r(&seconds, &tm);
-	return strftime(text, CLOCK_TEXT_BYTES, "%Y-%m-%dT%H:%M:%S", &tm);
+	*tm = (struct tm){ 0 };
+	(void)gmtime_r(&seconds, tm);
+	return (unsigned)(behind < 0 ? behind + MS_PER_SECOND : behind);
 }
 
 void
 clock_format(int64_t ms, char text[CLOCK_TEXT_BYTES])
 {
-	unsigned rest;
-	size_t	 len;
+	struct tm tm;
+	unsigned  rest;
+	size_t	  len;
 
-	len = format(ms, text, &rest);
+	rest = split(ms, &tm);
+	len = strftime(text, CLOCK_TEXT_BYTES, "%Y-%m-%dT%H:%M:%S", &tm);
 	(void)snprintf(text + len, CLOCK_TEXT_BYTES - len, ".%03uZ",
 	    rest % MS_PER_SECOND);
 }
@@ -56,9 +57,19 @@ clock_format(int64_t ms, char text[CLOCK_TEXT_BYTES])
 void
 clock_format_seconds(int64_t ms, char text[CLOCK_TEXT_BYTES])
 {
-	unsigned rest;
-	size_t	 len;
+	struct tm tm;
 
-	len = format(ms, text, &rest);
-	(void)snprintf(text + len, CLOCK_TEXT_BYTES - len, "Z");
+	(void)split(ms, &tm);
+	(void)strftime(text, CLOCK_TEXT_BYTES, "%Y-%m-%dT%H:%M:%SZ", &tm);
+}
+
+/* In English, for no program of ours sets a locale. */
+void
+clock_format_http(int64_t ms, char text[CLOCK_TEXT_BYTES])
+{
+	struct tm tm;
+
+	(void)split(ms, &tm);
+	(void)strftime(text, CLOCK_TEXT_BYTES, "%a, %d %b %Y %H:%M:%S GMT",
+	    &tm);
 }

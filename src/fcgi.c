@@ -2,6 +2,7 @@
 #include <fastcgi.h>
 #include <fcgiapp.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,8 @@
 
 /* How long a web server may take to send the next piece of a request. */
 #define MAX_RECEIVE_MS (20 * 1000)
+/* How long the end of a request may take that is answered already. */
+#define MAX_CLOSE_MS 2000
 /* From here on a piece is worth records of its own. */
 #define LARGE_BYTES 16384
 /* What a record carries; the largest multiple of eight below its limit. */
@@ -101,25 +104,21 @@ put(void *ctx, const void *data, size_t len)
 	return FCGX_PutStr(data, (int)len, request->out) == -1 ? -1 : 0;
 }
 
-/* A connection on which nothing happens must not hold a worker for ever. */
 static void
-limit_time(int fd)
+set_time(int fd, int option, int ms)
 {
-	struct timeval receive = { .tv_sec = MAX_RECEIVE_MS / 1000 };
-	struct timeval send = { .tv_sec = MAX_SEND_MS / 1000 };
+	struct timeval time = { .tv_sec = ms / 1000,
+		.tv_usec = ms % 1000 * 1000L };
 
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &receive,
-	    sizeof(receive));
-	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &send, sizeof(send));
+	(void)setsockopt(fd, SOL_SOCKET, option, &time, sizeof(time));
 }
 
-/* Is it a fault of the one connection, or of the moment? */
+/* Is it the socket that is no good, or one connection or the moment? */
 static bool
-is_passing(int code)
+is_lasting(int code)
 {
-	return code == EAGAIN || code == EINTR || code == ECONNABORTED ||
-	    code == EPROTO || code == EMFILE || code == ENFILE ||
-	    code == ENOBUFS || code == ENOMEM;
+	return code == EBADF || code == EINVAL || code == ENOTSOCK ||
+	    code == EOPNOTSUPP || code == EFAULT;
 }
 
 /*
@@ -145,18 +144,22 @@ open_wait(int fd)
 
 /* 1 = *connection is one, 0 = try again or stop, -1 = the socket failed. */
 static int
-accept_one(int fd, int wait_fd, int *connection, struct error *err)
+accept_one(int fd, int wait_fd, int *connection, const sigset_t *mask,
+    struct error *err)
 {
 	struct epoll_event event;
 
-	if (epoll_wait(wait_fd, &event, 1, -1) == -1 || stop_is_signalled())
+	if (epoll_pwait(wait_fd, &event, 1, -1, mask) == -1 ||
+	    stop_is_signalled())
 		return 0;
 	*connection = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
 	if (*connection != -1) {
-		limit_time(*connection);
+		/* One on which nothing happens must not hold a worker. */
+		set_time(*connection, SO_RCVTIMEO, MAX_RECEIVE_MS);
+		set_time(*connection, SO_SNDTIMEO, MAX_SEND_MS);
 		return 1;
 	}
-	if (!is_passing(errno))
+	if (is_lasting(errno))
 		return error_set(err, STATUS_STORE, "cannot accept a"
 		    " connection on standard input: %s", strerror(errno));
 	/* Without descriptors or memory it would be tried at once again. */
@@ -167,34 +170,33 @@ accept_one(int fd, int wait_fd, int *connection, struct error *err)
 
 /* Will nothing more come?  A body is not waited for. */
 static bool
-is_read(FCGX_Request *request)
+is_read(FCGX_Request *request, const struct cgi *cgi)
 {
-	const char *length;
-
-	/* It has broken already. */
-	if (FCGX_GetError(request->in) != 0)
-		return true;
-	length = FCGX_GetParam("CONTENT_LENGTH", request->envp);
-	if (FCGX_GetParam("HTTP_TRANSFER_ENCODING", request->envp) != NULL ||
-	    (length != NULL && length[strspn(length, "0")] != '\0'))
+	if (cgi_has_body(cgi))
 		return false;
+	set_time(request->ipcFd, SO_RCVTIMEO, MAX_CLOSE_MS);
 	return FCGX_GetChar(request->in) == EOF &&
 	    FCGX_GetError(request->in) == 0;
 }
 
 /*
- * Closes the connection after an answer, also when the web server would keep
- * it: it would keep this worker from all others.  libfcgi waits for the web
- * server to close it first, lest the answer be lost when something comes that
- * is not read; when nothing more can come, that is a waste of time.
+ * Brings out what is left of the answer and closes the connection, also when
+ * the web server would keep it: it would keep this worker from all others.
+ * libfcgi waits for the web server to close it first, lest the answer be lost
+ * when something comes that is not read; when nothing more can come, that is a
+ * waste of time.  A broken answer just ends, without the record that would say
+ * that it is whole.
  */
 static void
-finish(FCGX_Request *request)
+finish(FCGX_Request *request, const struct cgi *cgi)
 {
-	request->keepConnection = 0;
-	if (is_read(request))
+	if (!cgi->is_broken) {
+		(void)FCGX_FClose(request->err);
+		(void)FCGX_FClose(request->out);
+	}
+	if (cgi->is_broken || is_read(request, cgi))
 		(void)FCGX_Detach(request);
-	FCGX_Finish_r(request);
+	FCGX_Free(request, 1);
 }
 
 /*
@@ -207,7 +209,7 @@ static void
 serve_connection(int connection, cgi_fn fn, void *ctx)
 {
 	FCGX_Request request;
-	struct cgi   cgi = { get_param, put, &request };
+	struct cgi   cgi = { get_param, put, &request, false };
 
 	(void)FCGX_InitRequest(&request, -1, FCGI_FAIL_ACCEPT_ON_INTR);
 	request.ipcFd = connection;
@@ -217,17 +219,38 @@ serve_connection(int connection, cgi_fn fn, void *ctx)
 		return;
 	}
 	/* Of half a request libfcgi gives what it has. */
-	if (FCGX_GetError(request.in) == 0)
-		fn(ctx, &cgi);
-	else
+	if (FCGX_GetError(request.in) != 0) {
 		log_debug("a connection broke in the middle of a request");
-	finish(&request);
+		cgi.is_broken = true;
+	} else
+		fn(ctx, &cgi);
+	finish(&request, &cgi);
+}
+
+static int
+serve_all(int fd, int wait_fd, cgi_fn fn, void *ctx, struct error *err)
+{
+	sigset_t awaited, before;
+	int	 connection, rc = 0;
+
+	/* A signal in the middle of a write would cut the answer. */
+	(void)sigemptyset(&awaited);
+	(void)sigaddset(&awaited, SIGTERM);
+	(void)sigaddset(&awaited, SIGINT);
+	(void)sigprocmask(SIG_BLOCK, &awaited, &before);
+	while (rc != -1 && !stop_is_signalled()) {
+		rc = accept_one(fd, wait_fd, &connection, &before, err);
+		if (rc == 1)
+			serve_connection(connection, fn, ctx);
+	}
+	(void)sigprocmask(SIG_SETMASK, &before, NULL);
+	return rc == -1 ? -1 : 0;
 }
 
 int
 fcgi_serve(int fd, cgi_fn fn, void *ctx, struct error *err)
 {
-	int connection, flags, wait_fd, rc = 0;
+	int flags, wait_fd, rc;
 
 	/* What libfcgi's accept() would see to; better said than ignored. */
 	if (getenv("FCGI_WEB_SERVER_ADDRS") != NULL)
@@ -245,11 +268,7 @@ fcgi_serve(int fd, cgi_fn fn, void *ctx, struct error *err)
 	if (wait_fd == -1)
 		return error_set(err, STATUS_STORE, "standard input: cannot"
 		    " wait for connections: %s", strerror(errno));
-	while (rc != -1 && !stop_is_signalled()) {
-		rc = accept_one(fd, wait_fd, &connection, err);
-		if (rc == 1)
-			serve_connection(connection, fn, ctx);
-	}
+	rc = serve_all(fd, wait_fd, fn, ctx, err);
 	(void)close(wait_fd);
-	return rc == -1 ? -1 : 0;
+	return rc;
 }

@@ -24,8 +24,7 @@ kept_begin(struct kept *kept, const char *etag)
 	if (kept->fd == -1)
 		log_debug("an answer is not kept in %s: %s", folder,
 		    strerror(errno));
-	else
-		memcpy(kept->etag, etag, strlen(etag) + 1);
+	memcpy(kept->etag, etag, strlen(etag) + 1);
 }
 
 void
@@ -34,14 +33,15 @@ kept_add(struct kept *kept, const void *data, size_t len)
 	const char *bytes = data;
 	ssize_t	    n;
 
-	while (len > 0 && kept->etag[0] != '\0') {
+	while (len > 0 && kept_has(kept)) {
 		n = write(kept->fd, bytes, len);
 		if (n == -1 && errno == EINTR)
 			continue;
 		if (n == -1 || kept->bytes + n > MAX_KEPT_BYTES) {
 			log_debug("an answer is not kept: %s", n == -1 ?
 			    strerror(errno) : "it is too large");
-			kept_clear(kept);
+			(void)close(kept->fd);
+			kept->fd = -1;
 			return;
 		}
 		kept->bytes += n;
@@ -61,7 +61,7 @@ kept_take(struct kept *kept, struct kept *next)
 void
 kept_clear(struct kept *kept)
 {
-	if (kept->etag[0] != '\0')
+	if (kept_has(kept))
 		(void)close(kept->fd);
 	*kept = (struct kept){ 0 };
 }
@@ -73,13 +73,14 @@ kept_is(const struct kept *kept, const char *etag)
 }
 
 int
-kept_send(const struct kept *kept, struct response *response, int64_t *done)
+kept_send(const struct kept *kept, struct response *response)
 {
 	char	piece[PIECE_BYTES];
+	int64_t at;
 	ssize_t n;
 
-	for (*done = 0; *done < kept->bytes; *done += n) {
-		n = pread(kept->fd, piece, sizeof(piece), *done);
+	for (at = 0; at < kept->bytes; at += n) {
+		n = pread(kept->fd, piece, sizeof(piece), at);
 		if (n == -1 && errno == EINTR) {
 			n = 0;
 			continue;

@@ -11,6 +11,7 @@
 #include "log.h"
 #include "options.h"
 #include "route.h"
+#include "standard.h"
 #include "stop.h"
 #include "workers.h"
 #include "xalloc.h"
@@ -42,11 +43,13 @@ static int
 command_serve(const struct options *opts, struct error *err)
 {
 	struct service service = { .opts = opts };
+	int	       rc;
 
 	if (is_cgi()) {
-		cgi_serve(route_serve, &service);
+		rc = cgi_serve(route_serve, &service);
 		service_clear(&service);
-		return 0;
+		return rc == 0 ? 0 : error_set(err, STATUS_STORE, "the answer"
+		    " is broken off");
 	}
 	if (!fcgi_is_socket(STDIN_FILENO))
 		return error_set(err, STATUS_USAGE, "a web server starts this"
@@ -83,11 +86,14 @@ carry_out(const struct options *opts, struct error *err)
 static void
 serve_failure(void *ctx, struct cgi *cgi)
 {
+	struct request	request;
 	struct response response;
 
 	(void)ctx;
-	response_init(&response, cgi, "none", false);
+	request_read(&request, cgi);
+	response_init(&response, cgi, &request);
 	response_error(&response, 500, "Internal error.");
+	response_end(&response);
 	response_clear(&response);
 }
 
@@ -98,10 +104,13 @@ main(int argc, char *argv[])
 	struct error   err = { .status = STATUS_OK };
 	int	       rc;
 
+	standard_open();
 	if (sodium_init() == -1)
 		xalloc_end();
 	/* That nobody reads is to be an error, not the end. */
 	(void)signal(SIGPIPE, SIG_IGN);
+	/* Whoever started this may not have wanted to know of its children. */
+	(void)signal(SIGCHLD, SIG_DFL);
 	/* A CGI program's arguments come from a client's query (RFC 3875,
 	 * 4.4). */
 	rc = options_parse(&opts, &program_serve, is_cgi() ? 1 : argc, argv,
@@ -109,7 +118,7 @@ main(int argc, char *argv[])
 	if (rc == 0)
 		rc = carry_out(&opts, &err);
 	else if (is_cgi())
-		cgi_serve(serve_failure, NULL);
+		(void)cgi_serve(serve_failure, NULL);
 	if (rc == -1)
 		log_lines(err.text);
 	options_clear(&opts);

@@ -9,6 +9,7 @@
 #include "log.h"
 #include "options.h"
 #include "run.h"
+#include "standard.h"
 #include "stop.h"
 #include "xalloc.h"
 
@@ -84,6 +85,7 @@ main(int argc, char *argv[])
 	struct error   err = { .status = STATUS_OK };
 	int	       rc;
 
+	standard_open();
 	if (sodium_init() == -1)
 		xalloc_end();
 	rc = options_parse(&opts, &program_sync, argc, argv, &err);

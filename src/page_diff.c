@@ -129,10 +129,11 @@ write_items(struct sink *sink, struct store_cursor *cursor, struct error *err)
 	int		    rc;
 
 	while ((rc = store_changes_next(cursor, &record, err)) == 1) {
-		if (sink->response->items++ > 0)
+		if (sink->response->items > 0)
 			buf_append_byte(&sink->piece, ',');
 		if (append_item(&sink->piece, &record, &last, err) == -1)
 			return -1;
+		sink->response->items++;
 		if (sink->piece.len >= PIECE_BYTES && send_piece(sink) == -1)
 			return 1;
 	}
@@ -164,7 +165,7 @@ write_body(struct sink *sink, struct store *store,
 	return rc;
 }
 
-/* A full list, as it was kept or, the first time, kept as it is made. */
+/* A full list, as it was kept or, the first time, to be kept as it is made. */
 static int
 write_list(struct exchange *exchange, struct store *store,
     const struct question *question, const char *etag, int64_t version,
@@ -172,21 +173,22 @@ write_list(struct exchange *exchange, struct store *store,
 {
 	struct kept *kept = &exchange->service->kept[question->collection];
 	struct kept  next = { .etag = "" };
-	struct sink  sink = { &exchange->response, &next, { 0 } };
-	int64_t	     done;
+	struct sink  sink = { &exchange->response, NULL, { 0 } };
 	int	     rc;
 
-	if (kept_is(kept, etag)) {
-		if (kept_send(kept, &exchange->response, &done) == 0)
+	if (kept_is(kept, etag) && kept_has(kept)) {
+		if (kept_send(kept, &exchange->response) == 0)
 			return 0;
 		kept_clear(kept);
-		if (done > 0)
-			return error_set(err, STATUS_STORE, "a kept answer"
-			    " cannot be read any more");
+		return error_set(err, STATUS_STORE, "a kept answer cannot be"
+		    " read any more");
 	}
-	kept_begin(&next, etag);
+	if (!kept_is(kept, etag)) {
+		kept_begin(&next, etag);
+		sink.next = &next;
+	}
 	rc = write_body(&sink, store, question, version, err);
-	if (rc == 0) {
+	if (rc == 0 && sink.next != NULL) {
 		next.items = exchange->response.items;
 		kept_take(kept, &next);
 	}
@@ -202,6 +204,7 @@ answer(struct exchange *exchange, struct store *store,
 	struct sink	      sink = { response, NULL, { 0 } };
 	struct store_versions versions;
 	char		      opaque[MAX_ETAG_TEXT], etag[MAX_ETAG_TEXT + 8];
+	char		      time[CLOCK_TEXT_BYTES];
 	bool		      is_known;
 
 	if (store_versions_get(store, &versions, err) == -1)
@@ -212,7 +215,12 @@ answer(struct exchange *exchange, struct store *store,
 	response_start(response, is_known ? 304 : 200,
 	    is_known ? NULL : "application/json", "private, no-cache");
 	response_header(response, "ETag", etag);
-	if (response_body(response) == -1 || is_known || response->is_head)
+	if (versions.finished > 0) {
+		clock_format_http(versions.finished_at_ms, time);
+		response_header(response, "Last-Modified", time);
+	}
+	response_body(response);
+	if (is_known || response->is_head)
 		return 0;
 	if (!question->has_since && exchange->service->is_lasting)
 		return write_list(exchange, store, question, opaque,

@@ -160,8 +160,8 @@ page_metrics(struct exchange *exchange, struct error *err)
 	if (rc == 0) {
 		append(&text, "# EOF\n");
 		response_start(response, 200, TYPE, "no-store");
-		if (response_body(response) == 0)
-			(void)response_write(response, text.data, text.len);
+		response_body(response);
+		(void)response_write(response, text.data, text.len);
 	}
 	buf_clear(&text);
 	return rc;

@@ -65,8 +65,7 @@ page_sync(struct exchange *exchange, struct error *err)
 	    exchange->request->id, status);
 	if (status != STATUS_OK) {
 		answer_failure(exchange, status);
-	} else if (text.len == 0 || text.len > MAX_TRIGGER_BYTES ||
-	    !is_result(&text)) {
+	} else if (text.len == 0 || !is_result(&text)) {
 		rc = error_set(err, STATUS_USAGE, "the command ended well, but"
 		    " printed no SyncResult (NOMPD_SYNC_COMMAND is to run"
 		    " nompd-sync)");

@@ -41,13 +41,13 @@ find_phrase(int status)
 }
 
 void
-response_init(struct response *response, struct cgi *cgi, const char *id,
-    bool is_head)
+response_init(struct response *response, struct cgi *cgi,
+    const struct request *request)
 {
 	*response = (struct response){
 		.cgi = cgi,
-		.id = id,
-		.is_head = is_head,
+		.id = request->id,
+		.is_head = strcmp(request->method, "HEAD") == 0,
 	};
 }
 
@@ -73,6 +73,8 @@ response_start(struct response *response, int status, const char *type,
 	char line[64];
 
 	response->status = status;
+	response->head.len = 0;
+	response->bytes = response->items = 0;
 	(void)snprintf(line, sizeof(line), "%d %s", status,
 	    find_phrase(status));
 	response_header(response, "Status", line);
@@ -92,10 +94,19 @@ put(struct response *response, const void *data, size_t len)
 	return response->is_gone ? -1 : 0;
 }
 
-int
+void
 response_body(struct response *response)
 {
 	buf_append(&response->head, "\r\n", 2);
+}
+
+/* The headers go out, once. */
+static int
+send_head(struct response *response)
+{
+	if (response->is_sent)
+		return response->is_gone ? -1 : 0;
+	response->is_sent = true;
 	return put(response, response->head.data, response->head.len);
 }
 
@@ -103,8 +114,8 @@ int
 response_write(struct response *response, const void *data, size_t len)
 {
 	if (response->is_head)
-		return response->is_gone ? -1 : 0;
-	if (put(response, data, len) == -1)
+		return 0;
+	if (send_head(response) == -1 || put(response, data, len) == -1)
 		return -1;
 	response->bytes += len;
 	return 0;
@@ -118,8 +129,14 @@ write_whole(struct response *response, const char *text, size_t len)
 
 	(void)snprintf(number, sizeof(number), "%zu", len);
 	response_header(response, "Content-Length", number);
-	if (response_body(response) == 0)
-		(void)response_write(response, text, len);
+	response_body(response);
+	(void)response_write(response, text, len);
+}
+
+void
+response_end(struct response *response)
+{
+	(void)send_head(response);
 }
 
 void
@@ -127,6 +144,9 @@ response_json(struct response *response, int status, const char *text,
     size_t len)
 {
 	response_start(response, status, "application/json", "no-store");
+	if (status == 503)
+		response_header(response, "Retry-After",
+		    TEXT_OF(RETRY_AFTER_S));
 	write_whole(response, text, len);
 }
 
@@ -138,8 +158,7 @@ response_error_header(struct response *response, int status,
 
 	text = xasprintf("{\"error\":\"%s\"}", sentence);
 	response_start(response, status, "application/json", "no-store");
-	if (name != NULL)
-		response_header(response, name, value);
+	response_header(response, name, value);
 	write_whole(response, text, strlen(text));
 	free(text);
 }
@@ -147,6 +166,9 @@ response_error_header(struct response *response, int status,
 void
 response_error(struct response *response, int status, const char *sentence)
 {
-	response_error_header(response, status, sentence,
-	    status == 503 ? "Retry-After" : NULL, TEXT_OF(RETRY_AFTER_S));
+	char *text;
+
+	text = xasprintf("{\"error\":\"%s\"}", sentence);
+	response_json(response, status, text, strlen(text));
+	free(text);
 }

@@ -113,8 +113,8 @@ answer_failure(struct exchange *exchange, const struct error *err)
 	struct response *response = &exchange->response;
 
 	log_error("request %s: %s", exchange->request->id, err->text);
-	if (response->status != 0)
-		response->is_broken = true;
+	if (response->is_sent)
+		response->cgi->is_broken = true;
 	else if (err->status == STATUS_STORE)
 		response_error(response, 503, "The store is not available; try"
 		    " again later.");
@@ -161,7 +161,7 @@ log_answer(const struct exchange *exchange, const struct route *route,
 	if (response->items > 0)
 		(void)snprintf(items, sizeof(items), " %" PRIu64 " items,",
 		    response->items);
-	if (response->is_broken)
+	if (response->cgi->is_broken)
 		end = ", broken off";
 	else if (response->is_gone)
 		end = ", the client is gone";
@@ -182,10 +182,10 @@ route_serve(void *ctx, struct cgi *cgi)
 	int64_t		    start_ms = clock_monotonic_ms();
 
 	request_read(&request, cgi);
-	response_init(&exchange.response, cgi, request.id,
-	    strcmp(request.method, "HEAD") == 0);
+	response_init(&exchange.response, cgi, &request);
 	route = find_route(exchange.service, request.path);
 	answer(&exchange, &request, route);
+	response_end(&exchange.response);
 	log_answer(&exchange, route, clock_monotonic_ms() - start_ms);
 	response_clear(&exchange.response);
 }

@@ -267,8 +267,6 @@ open_for_read(struct store_sqlite *store, enum store_mode mode,
 			return open_empty(store, err);
 		return fail_missing(err);
 	}
-	/* Before it is opened: one that comes in between is then noticed. */
-	note_file(store);
 	if (sqlite3_open_v2(store->path, &store->db, SQLITE_OPEN_READONLY,
 	    NULL) != SQLITE_OK)
 		return sqlite_db_fail(store->db, "opening it", err);
@@ -297,6 +295,9 @@ sqlite_open(const char *uri, enum store_mode mode, struct store **out,
 	/* A path, never one of SQLite's special names (":memory:", "file:"). */
 	store->path = xasprintf("%s%s", path[0] == '/' ? "" : "./", path);
 	store->base.name = xstrdup(path);
+	/* Before its links are followed: another file that comes in between
+	 * is then noticed. */
+	note_file(store);
 	resolve_path(store);
 	rc = check_header(store->path, err);
 	if (rc == 0)

@@ -1,11 +1,11 @@
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -107,62 +107,46 @@ start(char *const command[], int out_fd, pid_t *pid, struct error *err)
 	    strerror(code));
 }
 
-/* Waits until fd has something: 0, or -1 when it is enough. */
+/* Waits until the process of pid_fd has ended: 0, or -1 when it is enough. */
 static int
-wait_readable(int fd, int64_t end_ms, struct error *err)
+wait_process(int pid_fd, int64_t end_ms, struct error *err)
 {
 	struct pollfd poll_fds[] = {
-		{ .fd = fd, .events = POLLIN },
+		{ .fd = pid_fd, .events = POLLIN },
 		{ .fd = stop_fd(), .events = POLLIN },
 	};
-	int64_t left_ms;
+	struct timespec left;
+	sigset_t	none;
+	int64_t		left_ms;
 
 	left_ms = end_ms - clock_monotonic_ms();
 	if (left_ms <= 0)
 		return error_set(err, STATUS_STORE, "not waited for any"
 		    " longer than %lld hours; it goes on",
 		    MAX_TRIGGER_MS / (60 * 60 * 1000));
-	(void)poll(poll_fds, 2, left_ms < INT_MAX ? (int)left_ms : INT_MAX);
+	left = (struct timespec){ .tv_sec = left_ms / 1000,
+		.tv_nsec = left_ms % 1000 * 1000000L };
+	/* Signals may be blocked while an answer is made; here they count. */
+	(void)sigemptyset(&none);
+	(void)ppoll(poll_fds, 2, &left, &none);
 	if (stop_is_signalled())
 		return error_set(err, STATUS_STORE, "not waited for, because"
 		    " this process is to end; it goes on");
 	return 0;
 }
 
-/* What it prints, to its end; what goes beyond the limit by far is thrown
- * away. */
 static int
-read_output(int fd, int64_t end_ms, struct buf *out, struct error *err)
+wait_end(pid_t pid, int *status, struct error *err)
 {
-	char	piece[4096];
-	ssize_t n;
-
-	for (;;) {
-		if (wait_readable(fd, end_ms, err) == -1)
-			return -1;
-		n = read(fd, piece, sizeof(piece));
-		if (n == 0)
-			return 0;
-		if (n == -1 && errno != EINTR && errno != EAGAIN)
-			return error_set(err, STATUS_STORE, "reading its"
-			    " result: %s", strerror(errno));
-		if (n > 0 && out->len <= MAX_TRIGGER_BYTES)
-			buf_append(out, piece, (size_t)n);
-	}
-}
-
-/* One that has closed its output may still go on. */
-static int
-wait_end(pid_t pid, int64_t end_ms, int *status, struct error *err)
-{
-	pid_t ended = 0;
-	int   fd, wait_status = 0, rc = 0;
+	int64_t end_ms = clock_monotonic_ms() + MAX_TRIGGER_MS;
+	pid_t	ended = 0;
+	int	fd, wait_status = 0, rc = 0;
 
 	fd = pidfd_open(pid, 0);
 	while (rc == 0 && ended == 0) {
 		/* Without such a descriptor the wait below is a plain one. */
 		if (fd != -1)
-			rc = wait_readable(fd, end_ms, err);
+			rc = wait_process(fd, end_ms, err);
 		if (rc == 0)
 			ended = waitpid(pid, &wait_status,
 			    fd != -1 ? WNOHANG : 0);
@@ -179,29 +163,66 @@ wait_end(pid_t pid, int64_t end_ms, int *status, struct error *err)
 	return 0;
 }
 
+/*
+ * What the command prints into: a file in memory that cannot grow.  A pipe
+ * would kill a command that goes on when nobody waits for it any more.
+ */
+static int
+open_output(struct error *err)
+{
+	int fd;
+
+	fd = memfd_create("nompd-serve-output", MFD_CLOEXEC |
+	    MFD_ALLOW_SEALING);
+	if (fd != -1 && ftruncate(fd, MAX_TRIGGER_BYTES) == 0 &&
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK) == 0)
+		return fd;
+	(void)error_set(err, STATUS_STORE, "cannot make room for the result of"
+	    " a command: %s", strerror(errno));
+	if (fd != -1)
+		(void)close(fd);
+	return -1;
+}
+
+/* All that was printed: the file's position is where the last byte went. */
+static int
+read_output(int fd, struct buf *out, struct error *err)
+{
+	off_t	len;
+	ssize_t n;
+
+	len = lseek(fd, 0, SEEK_CUR);
+	while (len != -1 && out->len < (size_t)len) {
+		n = pread(fd, buf_reserve(out, (size_t)len - out->len),
+		    (size_t)len - out->len, (off_t)out->len);
+		if (n <= 0)
+			len = -1;
+		else
+			out->len += (size_t)n;
+	}
+	return len != -1 ? 0 : error_set(err, STATUS_STORE, "reading its"
+	    " result: %s", strerror(errno));
+}
+
 int
 trigger_run(char *const command[], struct buf *out, int *status,
     struct error *err)
 {
-	int64_t end_ms = clock_monotonic_ms() + MAX_TRIGGER_MS;
-	pid_t	pid;
-	int	fds[2], rc;
+	pid_t pid;
+	int   fd, rc;
 
-	if (pipe2(fds, O_CLOEXEC) == -1)
-		return error_set(err, STATUS_STORE, "cannot make a pipe: %s",
-		    strerror(errno));
-	rc = start(command, fds[1], &pid, err);
-	(void)close(fds[1]);
+	fd = open_output(err);
+	if (fd == -1)
+		return -1;
+	rc = start(command, fd, &pid, err);
 	if (rc == 0) {
 		log_info("started %s as process %ld", command[0], (long)pid);
-		if (fcntl(fds[0], F_SETFL, O_NONBLOCK) == -1)
-			log_debug("pipe: %s", strerror(errno));
-		rc = read_output(fds[0], end_ms, out, err);
+		rc = wait_end(pid, status, err);
 		if (rc == 0)
-			rc = wait_end(pid, end_ms, status, err);
+			rc = read_output(fd, out, err);
 		if (rc == -1)
 			(void)error_prefix(err, "process %ld", (long)pid);
 	}
-	(void)close(fds[0]);
+	(void)close(fd);
 	return rc;
 }

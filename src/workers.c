@@ -24,6 +24,8 @@ struct workers {
 	unsigned count;
 	sigset_t awaited;
 	sigset_t before;
+	bool	 is_ending;
+	int	 fault; /* the status of a worker that no restart mends */
 };
 
 /* What a worker's life begins with; false when it is over at once. */
@@ -56,6 +58,14 @@ start_missing(struct workers *workers)
 	return false;
 }
 
+/* A fault of the configuration or the socket meets all workers alike. */
+static bool
+is_lasting(int status)
+{
+	return WIFEXITED(status) && (WEXITSTATUS(status) == STATUS_USAGE ||
+	    WEXITSTATUS(status) == STATUS_STORE);
+}
+
 static void
 log_end(pid_t pid, int status)
 {
@@ -70,7 +80,7 @@ log_end(pid_t pid, int status)
 
 /* Forgets those that have ended; how many still run. */
 static unsigned
-reap(struct workers *workers, bool is_ending)
+reap(struct workers *workers)
 {
 	unsigned i, n = 0;
 	int	 status;
@@ -78,7 +88,9 @@ reap(struct workers *workers, bool is_ending)
 	for (i = 0; i < workers->count; i++) {
 		if (workers->pids[i] > 0 && waitpid(workers->pids[i], &status,
 		    WNOHANG) == workers->pids[i]) {
-			if (!is_ending)
+			if (is_lasting(status))
+				workers->fault = WEXITSTATUS(status);
+			else if (!workers->is_ending)
 				log_end(workers->pids[i], status);
 			workers->pids[i] = 0;
 		}
@@ -105,11 +117,12 @@ end_all(struct workers *workers)
 {
 	unsigned i;
 
+	workers->is_ending = true;
 	for (i = 0; i < workers->count; i++) {
 		if (workers->pids[i] > 0)
 			(void)kill(workers->pids[i], SIGTERM);
 	}
-	while (reap(workers, true) > 0)
+	while (reap(workers) > 0)
 		(void)wait_signal(workers, -1);
 }
 
@@ -126,9 +139,9 @@ look_after(struct workers *workers)
 		/* Only after a pause in which nothing else came. */
 		if (number == 0 && start_missing(workers))
 			return true;
-		pause_ms = reap(workers, false) < workers->count ?
+		pause_ms = reap(workers) < workers->count ?
 		    RESTART_PAUSE_MS : -1;
-	} while (number != SIGTERM && number != SIGINT);
+	} while (number != SIGTERM && number != SIGINT && workers->fault == 0);
 	end_all(workers);
 	return false;
 }
@@ -150,7 +163,10 @@ workers_run(unsigned count, worker_fn fn, void *ctx, struct error *err)
 	workers.pids = xcalloc(count, sizeof(*workers.pids));
 	is_worker = look_after(&workers);
 	free(workers.pids);
-	if (!is_worker || !begin_work(&workers, parent))
-		return 0;
-	return fn(ctx, err);
+	if (is_worker)
+		return begin_work(&workers, parent) ? fn(ctx, err) : 0;
+	if (workers.fault != 0)
+		return error_set(err, (enum status)workers.fault, "the workers"
+		    " cannot work; see above");
+	return 0;
 }

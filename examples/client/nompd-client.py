@@ -18,10 +18,11 @@ What to take over into a consumer of your own:
 - Items and version of an answer go into the copy in one transaction, so a run
   may be killed anywhere: the next one asks again from the version it finds.
 - An answer counts only when all of it has come and has the expected form.
-- A version smaller than that of the copy, or the same one with another ETag,
-  means that the service's store was restored: fetch everything again.  So
-  does another URL.  A restored store that has overtaken the copy cannot be
-  told from the outside; run with --full after one, or once a week.
+- A version smaller than that of the copy, or the same one with another
+  Last-Modified, means that the service's store was restored from a backup:
+  fetch everything again.  So does another URL.  A restored store that has
+  overtaken the copy before the next run cannot be told from the outside: who
+  restores one tells its consumers, and they run with --full; or once a week.
 - A full list without a record does not replace a copy that has some, unless
   --full says that it may.
 - Answers that ask for patience, broken connections and broken-off answers
@@ -31,8 +32,8 @@ What to take over into a consumer of your own:
 
 Standard output has one line a collection.  Exit status: 0 done, 64 usage or
 configuration, 65 an empty list was held back, 69 no usable answer after all
-tries, 74 the copy cannot be used, 75 another run is busy with it, 76 an
-answer that should not be, 77 the key was refused.
+tries, 74 the copy or standard output cannot be used, 75 another run is active,
+76 an answer that should not be, 77 the key was refused, 130 interrupted.
 """
 import argparse
 import email.utils
@@ -57,10 +58,10 @@ IDLE_SECONDS = 60                   # without a byte
 MAX_VERSION = (1 << 63) - 1
 MAX_KEY = 1024                      # bytes of a key
 MAX_TEXT = 300                      # characters of a message from outside
-LAYOUT = 0x4e434c31                 # application_id of the copy: "NCL1"
+LAYOUT = 0x4e434c32                 # application_id of the copy: "NCL2"
 TABLES = """
 CREATE TABLE IF NOT EXISTS state (collection TEXT PRIMARY KEY,
-    url TEXT NOT NULL, version INTEGER NOT NULL, etag TEXT);
+    url TEXT NOT NULL, version INTEGER NOT NULL, modified TEXT, etag TEXT);
 CREATE TABLE IF NOT EXISTS record (collection TEXT, id TEXT,
     version INTEGER NOT NULL, lastChanged TEXT NOT NULL, data TEXT NOT NULL,
     PRIMARY KEY (collection, id)) WITHOUT ROWID;
@@ -84,28 +85,20 @@ class Again(Exception):
 
 
 class Answer:
-    """What came: the version, rows to write (data None: to remove), ETag."""
+    """The run that it shows, and rows to write (data None: to remove)."""
 
-    def __init__(self, text, etag):
-        whole = json.loads(text, parse_constant=refuse)
+    def __init__(self, text, headers):
+        whole = json.loads(text, parse_constant=number)   # NaN is none
+        if not isinstance(whole["items"], list):
+            raise ValueError("items is an array")
+        self.rows = [row(item) for item in whole["items"]]
         self.version = number(whole["currentVersion"])
-        self.rows = [row(item) for item in array(whole["items"])]
-        self.etag = etag
-
-
-def refuse(name):
-    raise ValueError(f"{name} is not JSON")
+        self.modified, self.etag = headers["Last-Modified"], headers["ETag"]
 
 
 def number(value):
     if type(value) is not int or not 0 <= value <= MAX_VERSION:
         raise ValueError("a version is a whole number")
-    return value
-
-
-def array(value):
-    if not isinstance(value, list):
-        raise ValueError("items is an array")
     return value
 
 
@@ -211,7 +204,7 @@ class Service:
         if response.status != 200:
             raise self.refusal(where, response, body)
         try:
-            return Answer(body, response.getheader("ETag"))
+            return Answer(body, response.headers)
         except (json.JSONDecodeError, UnicodeDecodeError):
             raise Again(f"{where}: the answer is not whole JSON") from None
         except (ValueError, KeyError, TypeError, RecursionError):
@@ -270,7 +263,8 @@ def open_copy(path):
     layout, = copy.execute("PRAGMA application_id").fetchone()
     empty = not copy.execute("SELECT 1 FROM sqlite_master").fetchone()
     if layout != LAYOUT and not (empty and layout == 0):
-        raise Stop(74, f"{path}: not a copy of this program's")
+        raise Stop(74, f"{path}: not a copy, or one of another version of this"
+                   " program; move it away, and the next run makes a new one")
     if layout != LAYOUT:
         copy.execute(f"PRAGMA application_id = {LAYOUT}")
     copy.execute("PRAGMA journal_mode = WAL")   # readers are not disturbed
@@ -279,35 +273,23 @@ def open_copy(path):
 
 
 def update(copy, service, collection, full):
-    """Brings one collection up to date; all of it in one transaction."""
-    copy.execute("BEGIN IMMEDIATE")     # also: one run at a time
-    try:
-        done = update_inside(copy, service, collection, full)
-        copy.execute("COMMIT")
-    except BaseException:
-        if copy.in_transaction:
-            copy.execute("ROLLBACK")
-        raise
-    return f"{collection}: {done}"
-
-
-def update_inside(copy, service, collection, full):
+    """Brings one collection up to date and says what it did."""
     path, url = f"/api/v1/{collection}", service.url.geturl()
-    known = copy.execute("SELECT url, version, etag FROM state"
-                         " WHERE collection = ?", (collection,)).fetchone()
-    if known and known[0] == url and not full:
-        _, version, etag = known
+    known = copy.execute(
+        "SELECT version, modified, etag FROM state WHERE collection = ?"
+        " AND url = ?", (collection, url)).fetchone()
+    if known and not full:
+        version, modified, etag = known
         answer = service.ask(f"{path}?sinceVersion={version}", etag)
         if answer is None:
             return f"version {version}, nothing new"
-        rewritten = answer.version == version and etag and answer.etag != etag
-        if answer.version >= version and not rewritten:
-            written, removed = write(copy, collection, answer.rows)
+        same = (answer.version, answer.modified) == (version, modified)
+        if same or answer.version > version:
             # An ETag belongs to one question; this one is asked next time
             # when the version has not moved.
-            again = answer.etag if answer.version == version else None
-            remember(copy, collection, url, answer.version, again)
-            if answer.version == version and not answer.rows:
+            written, removed = write(copy, collection, url, answer,
+                                     answer.etag if same else None)
+            if same and not answer.rows:
                 return f"version {version}, nothing new"
             return (f"version {version} to {answer.version},"
                     f" {written} written, {removed} removed")
@@ -318,16 +300,15 @@ def update_inside(copy, service, collection, full):
         raise Stop(65, f"{path}: an empty list; the copy has {before} records"
                    " and stays as it is; --full lets the list through")
     copy.execute("DELETE FROM record WHERE collection = ?", (collection,))
-    written, _ = write(copy, collection, answer.rows)
-    remember(copy, collection, url, answer.version, None)
+    written, _ = write(copy, collection, url, answer, None)
     return (f"version {answer.version}, full list, {written} written,"
             f" {before} before")
 
 
-def write(copy, collection, rows):
+def write(copy, collection, url, answer, etag):
     """(written, removed); a record that comes again is put in its place."""
     removed = 0
-    for key, version, when, data in rows:
+    for key, version, when, data in answer.rows:
         if data is None:
             removed += copy.execute(
                 "DELETE FROM record WHERE collection = ? AND id = ?",
@@ -335,12 +316,22 @@ def write(copy, collection, rows):
         else:
             copy.execute("REPLACE INTO record VALUES (?, ?, ?, ?, ?)",
                          (collection, key, version, when, data))
-    return sum(data is not None for *_, data in rows), removed
+    copy.execute("REPLACE INTO state VALUES (?, ?, ?, ?, ?)",
+                 (collection, url, answer.version, answer.modified, etag))
+    return sum(data is not None for *_, data in answer.rows), removed
 
 
-def remember(copy, collection, url, version, etag):
-    copy.execute("REPLACE INTO state VALUES (?, ?, ?, ?)",
-                 (collection, url, version, etag))
+def say(text, stream):
+    """Prints it, or gives the Stop that says why not."""
+    if stream is None:
+        return Stop(74, "standard output is closed")
+    try:
+        print(text, file=stream, flush=True)
+    except OSError as error:
+        # Python tries again at its end, and is not to complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return Stop(74, f"standard output: {error}")
+    return None
 
 
 def bounded(low, high):
@@ -355,6 +346,11 @@ def bounded(low, high):
 class Parser(argparse.ArgumentParser):
     def error(self, message):
         raise Stop(64, message)
+
+    def print_help(self, file=None):
+        unsaid = say(self.format_help().rstrip(), sys.stdout)
+        if unsaid:
+            raise unsaid
 
 
 def parse(arguments):
@@ -373,12 +369,18 @@ def parse(arguments):
 
 
 def main():
+    unsaid = None       # ends the run, but after both collections
     try:
         options = parse(sys.argv[1:])
         service = Service(options)
         copy = open_copy(options.store)
         for collection in COLLECTIONS:
-            print(update(copy, service, collection, options.full), flush=True)
+            with copy:      # commits, or rolls back
+                copy.execute("BEGIN IMMEDIATE")     # one run at a time
+                done = update(copy, service, collection, options.full)
+            unsaid = say(f"{collection}: {done}", sys.stdout) or unsaid
+        if unsaid:
+            raise unsaid
         return 0
     except Stop as stop:
         status, message = stop.status, stop
@@ -387,7 +389,7 @@ def main():
         status, message = (75 if busy else 74), f"{options.store}: {error}"
     except KeyboardInterrupt:
         status, message = 130, "interrupted"
-    print(f"nompd-client: {message}", file=sys.stderr)
+    say(f"nompd-client: {message}", sys.stderr)
     return status
 
 

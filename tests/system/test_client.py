@@ -45,7 +45,7 @@ class Client:
         self.url, self.key = url, key
         self.processes = []
 
-    def start(self, *args, limits=None, env=None, url=None):
+    def start(self, *args, limits=None, env=None, url=None, **streams):
         command = [sys.executable]
         if limits:
             command += ["-c", WITH_LIMITS, str(PROGRAM), json.dumps(limits)]
@@ -56,18 +56,20 @@ class Client:
             command += ["--max-wait", "0"]
         environment = {
             name: value for name, value in os.environ.items()
-            if not name.startswith("NOMPD_")}
+            if not name.startswith("NOMPD_") and name != "PYTHONUNBUFFERED"}
         environment.update(
             {"NOMPD_API_KEY": self.key} if env is None else env)
         process = subprocess.Popen(
-            [*command, *map(str, args)], stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            encoding="utf-8", env=environment, cwd=self.folder)
+            [*command, *map(str, args)], text=True, encoding="utf-8",
+            env=environment, cwd=self.folder, **{
+                "stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE,
+                "stderr": subprocess.PIPE, **streams})
         self.processes.append(process)
         return process
 
     def finish(self, process):
-        out, err = process.communicate(timeout=PATIENCE)
+        out, err = (text or "" for text in
+                    process.communicate(timeout=PATIENCE))
         assert "Traceback" not in err, err
         assert self.key not in out + err
         return Outcome(process.returncode, out, err)
@@ -103,8 +105,9 @@ class Client:
             if process.poll() is None:
                 process.kill()
                 process.wait()
-            process.stdout.close()
-            process.stderr.close()
+            for stream in (process.stdout, process.stderr):
+                if stream:
+                    stream.close()
 
 
 class Service:
@@ -299,18 +302,25 @@ def restore(service, backup):
 
 
 @pytest.fixture
-def restored(service):
-    """A copy at version 4 of a store that is at version 2 again."""
+def moved(service):
+    """A copy at version 4, right after the run that took it there, and
+    backup.db, the store at version 2."""
     service.publish(*lists("a", "b"))
     service.publish(*lists("a", "c"))
-    backup = service.folder / "backup.db"
-    copy_store(service.sync.store, backup)
+    copy_store(service.sync.store, service.folder / "backup.db")
+    service.client.done()
     service.publish(*lists("a", "c", "d"))
     service.publish(*lists("c", "d", "e"))
-    service.client.done()
-    assert service.client.done() == ["version 4, nothing new"] * 2
-    restore(service, backup)
+    assert service.client.done() == [
+        "version 2 to 4, 2 written, 1 removed"] * 2
     return service
+
+
+@pytest.fixture
+def restored(moved):
+    """A copy at version 4 of a store that is at version 2 again."""
+    restore(moved, moved.folder / "backup.db")
+    return moved
 
 
 def test_older_store(restored):
@@ -319,13 +329,30 @@ def test_older_store(restored):
     restored.check()
 
 
-def test_older_store_with_the_same_version_again(restored):
-    """Another version 4: told by its ETag, which has the time of the run."""
-    restored.publish(*lists("a", "c"))
-    restored.publish(*lists("x", "c"))
-    assert restored.client.done() == [
+@pytest.mark.parametrize("polls", [0, 1, 2])
+def test_older_store_with_the_same_version_again(moved, polls):
+    """Another version 4: told by its Last-Modified, with an ETag to send and
+    without one."""
+    for _ in range(polls):
+        assert moved.client.done() == ["version 4, nothing new"] * 2
+    restore(moved, moved.folder / "backup.db")
+    time.sleep(1.01)        # Last-Modified has seconds
+    moved.publish(*lists("a", "c"))
+    moved.publish(*lists("x", "c"))
+    assert moved.client.done() == [
         "version 4, full list, 2 written, 3 before"] * 2
-    restored.check()
+    moved.check()
+    assert moved.client.done() == ["version 4, nothing new"] * 2
+    moved.check()
+
+
+def test_backup_of_this_version(moved):
+    """The same run restored is no other one: no full list."""
+    copy_store(moved.sync.store, moved.folder / "now.db")
+    moved.publish(*lists("x"))
+    restore(moved, moved.folder / "now.db")
+    assert moved.client.done() == ["version 4, nothing new"] * 2
+    moved.check()
 
 
 def test_overtaken_copy(restored):
@@ -462,6 +489,44 @@ def test_what_it_asks(client, scripted):
         None, None, None, None, 'W/"x"', None]
 
 
+def dated(version, second, *items):
+    """An answer about a version that was published in that second."""
+    return Answer(whole(version, *items), headers=[
+        ("Last-Modified", f"Fri, 21 Nov 2025 08:30:{second:02} GMT"),
+        ("ETag", f'W/"{version}.{second}"')])
+
+
+@pytest.mark.parametrize("version, second, says", [
+    (2, 1, "nothing new"), (2, 0, "full list"), (2, 2, "full list"),
+    (1, 1, "full list"), (1, 0, "full list"), (3, 0, "2 to 3"),
+    (3, 2, "2 to 3")])
+def test_another_store(client, scripted, version, second, says):
+    """The run that the copy shows is (2, 1), from a full list or not."""
+    for first in ("full", "moved"):
+        client.copy = client.folder / f"{first}.db"
+        scripted.script(FIRST, dated(2, 1, item("a")))
+        if first == "moved":
+            scripted.script(FIRST, dated(1, 0, item("b")))
+            scripted.script(FIRST + "?sinceVersion=1",
+                            dated(2, 1, item("a"), item("b", gone=True)))
+            client.done()
+        client.done()
+        before = client.records()
+        scripted.script(FIRST, dated(version, second, item("c")))
+        scripted.script(FIRST + "?sinceVersion=2", dated(version, second))
+        count = len(asked(scripted))
+        assert says in client.done()[0]
+        full = says == "full list"
+        assert asked(scripted)[count:] == [
+            FIRST + "?sinceVersion=2", *[FIRST] * full,
+            SECOND + "?sinceVersion=2"]
+        # An ETag of another question is not sent.
+        assert "if-none-match" not in scripted.requests()[count].headers
+        after = client.records()["treatmentGroup"]
+        assert before["treatmentGroup"][0] == 2 and after[0] == version
+        assert set(after[1]) == ({"c"} if full else {"a"})
+
+
 def test_below_a_prefix(client, scripted):
     for path in PATHS.values():
         scripted.script("/nompd" + path, Answer(whole(1)))
@@ -492,6 +557,7 @@ PASSING = {
     "reset": Answer(whole(9, item("z")), cut=80, reset=True),
     "closed": Answer(raw=b""),
     "no HTTP": Answer(raw=b"220 mail.example.org\r\n\r\n"),
+    "broken off": Answer(json.dumps(whole(9, item("z"), item("y")))[:-30]),
     "empty": Answer(b""),
     "two": Answer(json.dumps(whole(9)) * 2),
     "silence": Answer(hang="start"),
@@ -672,6 +738,29 @@ def test_one_run_at_a_time(client, scripted):
     assert client.records()["treatmentGroup"][0] == 3
 
 
+def test_nobody_reads_what_it_says(client, scripted):
+    """No reader, a full disk, closed: the copy is brought up to date."""
+    def close_it():
+        os.close(1)
+
+    for number in range(4):
+        client.copy = client.folder / f"copy{number}.db"
+        reader, writer = os.pipe()
+        os.close(reader)
+        with open("/dev/full", "wb") as disk, os.fdopen(writer, "wb") as pipe:
+            streams = [{"stdout": pipe}, {"stdout": disk},
+                       {"preexec_fn": close_it},
+                       {"stdout": pipe, "stderr": subprocess.STDOUT}][number]
+            ended = client.run(**streams)
+            told = client.run("--help", **streams)
+        for outcome in (ended, told):
+            if number < 3:
+                outcome.failed(74, "^nompd-client: standard output.*\n$")
+            assert outcome.status == 74
+        assert {version for version, _ in client.records().values()} == {2}
+    assert asked(scripted) == [FIRST, SECOND] * 4
+
+
 # Configuration
 
 @pytest.mark.parametrize("env", [
@@ -717,6 +806,22 @@ def test_foreign_store(client, scripted):
     client.run().failed(74, "copy.db")
     assert client.copy.read_bytes() == b"no database" * 1000
     assert scripted.connections == 0
+
+
+def test_copy_of_another_version(client, scripted):
+    """One of another layout stays as it is."""
+    client.done()
+    copy = sqlite3.connect(client.copy)
+    layout, = copy.execute("PRAGMA application_id").fetchone()
+    copy.execute(f"PRAGMA application_id = {layout - 1}")
+    copy.execute("ALTER TABLE state DROP COLUMN modified")
+    copy.close()
+    before = client.records()
+    ended = client.run()
+    ended.failed(74, "copy.db: .*another version of this program; move it")
+    assert ended.err.count("\n") == 1
+    assert client.records() == before
+    assert asked(scripted) == [FIRST, SECOND]
 
 
 def test_help(client):

@@ -1,9 +1,13 @@
 """The OpenAPI description is true: every status of every operation is asked
 for, and what comes has the described headers and body, and nothing else."""
+import contextlib
+import email.utils
+import http.client
 import json
 import os
 import re
 import shlex
+import sqlite3
 import subprocess
 import time
 
@@ -12,6 +16,7 @@ import pytest
 
 import web
 from conftest import FILLED, PROGRAM, ROOT, Sync, folder_upstream
+from upstream import plan
 
 SOURCE = ROOT / "src" / "openapi.json"
 DOCUMENT = json.loads(SOURCE.read_text(encoding="utf-8"))
@@ -19,7 +24,8 @@ EXAMPLES = ROOT / "examples"
 LISTS = ("/api/v1/treatmentGroup", "/api/v1/reimbursementGroup")
 TRIGGER = "/api/internal/sync"
 # Headers that are ours; a web server may add others, such as Date.
-OURS = {"etag", "retry-after", "allow", "www-authenticate", "cache-control"}
+OURS = {"etag", "last-modified", "retry-after", "allow", "www-authenticate",
+        "cache-control"}
 
 OPERATIONS = [(path, method) for path, item in DOCUMENT["paths"].items()
               for method in item]
@@ -253,15 +259,20 @@ def with_open_keys(world, method, path, key):
         os.chmod(world.server.keys_file, mode)
 
 
-def check(answer, path, method, status):
-    """The answer is what the document says of that status."""
+def check(answer, path, method, status, lacks=()):
+    """The answer is what the document says of that status, and lacks these
+    headers, which need not be there."""
     assert answer.status == status, answer.body
     response = resolve(
         DOCUMENT["paths"][path][method]["responses"][str(status)])
     headers = response["headers"]
     for name, header in headers.items():
         header = resolve(header)
-        assert header["required"]
+        if name in lacks:
+            assert not header["required"] and name not in answer.headers
+            continue
+        assert header["required"] == (name != "Last-Modified")
+        assert name in answer.headers
         value = answer.headers[name]
         if resolve(header["schema"])["type"] == "integer":
             value = int(value)
@@ -309,9 +320,12 @@ def test_the_other_reasons_for_503(world, tmp_path):
                               "/health/ready", "get", 503)
         assert body in examples(content)
         for path in LISTS:
-            body, _ = check(server.request("GET", path, key=key), path,
-                            "get", 200)
+            answer = server.request("GET", path, key=key)
+            body, _ = check(answer, path, "get", 200, ["Last-Modified"])
             assert body == {"currentVersion": 0, "items": []}
+            answer = server.request("HEAD", path, key=key, headers={
+                "If-None-Match": answer.headers["ETag"]})
+            check(answer, path, "head", 304, ["Last-Modified"])
         check(server.request("GET", "/metrics", key=key), "/metrics", "get",
               200)
     finally:
@@ -341,8 +355,97 @@ def test_head_is_get_without_the_body(world):
             continue
         get, head = (world.ask(method, path, key=world.read, headers={
             "X-Request-Id": "the-same"}) for method in ("GET", "HEAD"))
-        for name in ("Content-Type", "ETag", "Cache-Control", "X-Request-Id"):
+        for name in ("Content-Type", "ETag", "Last-Modified", "Cache-Control",
+                     "X-Request-Id"):
             assert get.headers.get(name) == head.headers.get(name)
+
+
+def test_last_modified(world):
+    """One time for a version, that of its run, whatever was asked; what the
+    consumer has is not compared with it."""
+    def ask(path, method="GET", **headers):
+        return world.ask(method, path, key=world.read, headers={
+            name.replace("_", "-"): value for name, value in headers.items()})
+
+    def published():
+        when = world.ask("GET", "/health/ready").json()["syncedAt"]
+        assert when.endswith("Z")
+        return when[:-1]
+    questions = [path + since for path in LISTS for since in (
+        "", "?sinceVersion=0", "?sinceVersion=2", "?sinceVersion=9")]
+    answers = [ask(question) for question in questions]
+    when, = {answer.headers["Last-Modified"] for answer in answers}
+    assert email.utils.parsedate_to_datetime(when).strftime(
+        "%Y-%m-%dT%H:%M:%S") == published()
+    for question, answer in zip(questions, answers):
+        for method in ("GET", "HEAD"):
+            for headers, status in (
+                    ({"If_None_Match": answer.headers["ETag"]}, 304),
+                    ({"If_Modified_Since": when}, 200)):
+                again = ask(question, method, **headers)
+                assert (again.status, again.headers["Last-Modified"]) == (
+                    status, when)
+
+
+def with_kept_connections(text):
+    """So nginx takes an answer for whole only when FastCGI says that it is."""
+    return re.sub("fastcgi_keep_conn .*", "fastcgi_keep_conn on;\n", text)
+
+
+@pytest.mark.parametrize("kind, edit", [
+    *((kind, None) for kind in web.KINDS),
+    ("nginx-fastcgi", with_kept_connections)])
+def test_failure_on_the_way(tmp_path, kind, edit):
+    """Before the first 64 KiB it is a 503, later no whole answer."""
+    sync = Sync(tmp_path)
+    keys = [f"k{i:02}" for i in range(40)]
+    plans = [plan(key, key, description=4000 * "x") for key in keys]
+    url = folder_upstream(tmp_path / "up", plans, *FILLED[1:])
+    assert sync.run(url=url).status == 0
+    (tmp_path / "web").mkdir()
+    server = web.start_server(kind, tmp_path / "web", store=sync.store,
+                              edit=edit)
+    try:
+        key = web.make_key(server, "reader")
+        targets = [LISTS[0] + query for query in ("", "?sinceVersion=0")]
+        for target in targets:
+            with damaged(sync.store, keys[10]):
+                answer = server.request("GET", target, key=key)
+                body, content = check(answer, LISTS[0], "get", 503)
+                assert body in examples(content)
+            with damaged(sync.store, keys[-1]):
+                try:
+                    answer = server.request("GET", target, key=key)
+                except http.client.IncompleteRead as error:
+                    answer = web.Answer(200, {}, error.partial)
+                else:
+                    assert edit is None
+                assert answer.status == 200
+                with pytest.raises(ValueError):
+                    json.loads(answer.body)
+            answer = server.request("GET", target, key=key)
+            body, _ = check(answer, LISTS[0], "get", 200)
+            assert len(body["items"]) == len(keys)
+    finally:
+        server.stop()
+        sync.close()
+
+
+@contextlib.contextmanager
+def damaged(store, key):
+    """The store with a treatment group that cannot be read."""
+    def put(data):
+        with contextlib.closing(sqlite3.connect(store)) as database:
+            before, = database.execute(
+                "SELECT Data FROM TreatmentGroups WHERE BusinessKey = ?",
+                (key,)).fetchone()
+            database.execute("UPDATE TreatmentGroups SET Data = ?"
+                             " WHERE BusinessKey = ?", (data, key))
+            database.commit()
+        return before
+    before = put(b"no BSON")
+    yield
+    put(before)
 
 
 def test_routes():

@@ -14,13 +14,14 @@ import signal
 import socket
 import struct
 import subprocess
+import threading
 import time
 
 import pytest
 
 import web
 from conftest import Sync, folder_upstream
-from upstream import AUTHORIZATIONS
+from upstream import AUTHORIZATIONS, authorization
 from web import KINDS, make_key, start_server
 
 TREATMENTS = "/api/v1/treatmentGroup"
@@ -30,6 +31,7 @@ MAX_QUERY = 8192            # bytes, of the program
 MAX_RECEIVE = 20            # seconds that a silent connection may hold it
 MAX_MEMORY = 32 * 2**20     # bytes of a process that answers with a long list
 LARGE = 100000              # records of such a list
+MANY, LAST_RUN = 300, 15    # records, and runs that change all of them
 SOON = 10                   # seconds in which a free worker answers
 
 # One entry of its list; two articles make it long enough.
@@ -805,6 +807,108 @@ def test_long_list(long_server):
     check_long(answer)
     assert len(json.loads(answer.body)["items"]) == LARGE
     wait_until(lambda: f" {LARGE} items," in long_server.log())
+
+
+def kept_files(pid):
+    """The files without a name that a process has open."""
+    names = [os.readlink(path) for path in
+             pathlib.Path(f"/proc/{pid}/fd").iterdir()]
+    return [name for name in names if name.endswith("(deleted)")]
+
+
+def test_lists_that_are_kept(large, tmp_path):
+    """A large one is made again each time, a small one is not."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    with serving("nginx-fastcgi", tmp_path, store=large, workers=1,
+                 env={"TMPDIR": temporary}) as server:
+        pid = server.program.pid
+        for _ in range(2):
+            check_long(ask(server, REIMBURSEMENTS))
+            assert kept_files(pid) == []
+        first = ask(server, TREATMENTS)
+        assert first.body == b'{"currentVersion":1,"items":[]}'
+        [name] = kept_files(pid)
+        assert name.startswith(str(temporary))
+        for _ in range(3):
+            answer = ask(server, TREATMENTS)
+            assert answer.body == first.body
+            assert answer.headers["ETag"] == first.headers["ETag"]
+            assert kept_files(pid) == [name]
+        check_long(ask(server, REIMBURSEMENTS))
+        assert kept_files(pid) == [name]
+        assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize("folder", ("/nonexistent", "/proc"))
+def test_lists_that_cannot_be_kept(filled_store, tmp_path, folder):
+    with serving("nginx-fastcgi", tmp_path, store=filled_store, workers=1,
+                 env={"TMPDIR": folder}) as server:
+        for _ in range(3):
+            check_serves(server)
+        assert kept_files(server.program.pid) == []
+
+
+def runs_in_a_row(sync, first, last):
+    """Each changes every record; gives the versions as they are finished."""
+    for number in range(first, last + 1):
+        url = folder_upstream(
+            sync.folder / "upstream", [],
+            [], [authorization(f"r{i}", str(number), "9" * 200)
+                 for i in range(MANY)])
+        assert sync.run(url=url).result["version"] == number
+        yield number
+
+
+def check_version(answer):
+    """All of it is of one version, which is given."""
+    assert answer.status == 200
+    content = json.loads(answer.body)
+    version = content["currentVersion"]
+    assert answer.headers["ETag"].startswith(f'W/"{version}.')
+    assert len(content["items"]) == MANY
+    for item in content["items"]:
+        assert item["version"] == version
+        medicine = item["data"]["medicines"][0]
+        assert medicine["identifier"]["value"] == str(version)
+    return version
+
+
+def test_kept_lists_are_never_old(tmp_path):
+    """While one run follows the other: all of an answer is of one version,
+    no older than the last one that was finished before it was asked for."""
+    sync = Sync(tmp_path)
+    versions = runs_in_a_row(sync, 1, LAST_RUN)
+    finished, bodies, ends = [next(versions)], {}, threading.Event()
+    with serving("nginx-fastcgi", tmp_path, store=sync.store,
+                 workers=2) as server:
+        def read():
+            count = 0
+            while not ends.is_set() or count == 0:
+                at_least = finished[-1]
+                answer = ask(server, REIMBURSEMENTS)
+                version = check_version(answer)
+                assert version >= at_least
+                # Made or kept, by one worker or the other.
+                assert bodies.setdefault(version, answer.body) == answer.body
+                count += 1
+            return count
+
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            readers = [pool.submit(read) for _ in range(2)]
+            try:
+                for version in versions:
+                    finished.append(version)
+            finally:
+                ends.set()
+            assert all(reader.result() for reader in readers)
+        for _ in range(4):
+            answer = ask(server, REIMBURSEMENTS)
+            assert check_version(answer) == LAST_RUN
+            assert bodies.setdefault(LAST_RUN, answer.body) == answer.body
+    sync.close()
+    # Else they have seen nothing change.
+    assert len(bodies) > 3
 
 
 @pytest.mark.skipif(SANITIZED, reason="a sanitizer needs memory of its own")

@@ -1,4 +1,5 @@
 """nompd-serve behind each web server, with the configurations of examples/."""
+import http.client
 import json
 import os
 import pathlib
@@ -20,6 +21,7 @@ from web import KINDS, MORE_KINDS, make_key, start_server
 TREATMENTS = "/api/v1/treatmentGroup"
 REIMBURSEMENTS = "/api/v1/reimbursementGroup"
 TRIGGER = "/api/internal/sync"
+GETS, POSTS = 500, 200      # requests of one client in a row
 
 # What a second run brings: p2 is renamed, r2 is another, r3 is gone.
 CHANGED = ([FILLED[0][0], plan("p2", "a3", name="new"), FILLED[0][2]],
@@ -157,6 +159,28 @@ def test_a_body_is_not_in_the_way(server):
     answer = server.request("POST", TRIGGER, body=b"x" * 65536,
                             key=server.key)
     assert answer.status == (403 if server.kind == "apache-fastcgi" else 413)
+
+
+def test_many_requests_in_a_row(server):
+    """On one connection, as the web server keeps it: the program answers
+    each of them, also those whose body it does not read."""
+    count = GETS + POSTS
+    if not server.kind.endswith("fastcgi"):
+        count //= 10    # a process each
+    connection = http.client.HTTPConnection("127.0.0.1", server.port,
+                                            timeout=web.PATIENCE)
+    try:
+        for i in range(count):
+            is_post = i % (GETS + POSTS) * POSTS % (GETS + POSTS) < POSTS
+            connection.request("POST" if is_post else "GET", TREATMENTS,
+                               b"x" * 100 if is_post else None,
+                               {"X-API-KEY": server.key})
+            response = connection.getresponse()
+            body = response.read()
+            assert response.status == (405 if is_post else 200), (i, body)
+            assert response.headers["X-Request-Id"]
+    finally:
+        connection.close()
 
 
 def test_long_query(server):

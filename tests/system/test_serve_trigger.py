@@ -24,6 +24,7 @@ RESULT_LINE = ('{"version":1,"added":0,"updated":0,"unchanged":0,'
                '"deleted":0,"durationMs":0}')
 OF_THE_C_LIBRARY = 0b11 << 31    # signals 32 and 33, which glibc hides
 MUCH = 200_000_000  # bytes that no run prints
+MAX_OUTPUT = 65536  # bytes that are taken of what a command prints
 SOON = 10           # seconds in which what has to be quick is done
 
 # What a command may have in its environment, and what a shell adds to it.
@@ -439,6 +440,63 @@ def test_command_that_leaves_a_child(scripted):
     wait_until(lambda: "over" in marks.read_text())
 
 
+def test_command_that_closes_its_output(scripted):
+    """It is waited for all the same, to its end."""
+    gate = scripted.folder / "gate"
+    gate.touch()
+    script(scripted, f"echo '{RESULT_LINE}'; exec >&-; while [ -e '{gate}' ];"
+           ' do sleep 0.1; done; echo over >>"$1"')
+    marks = scripted.folder / "marks"
+    answers = scripted.post_aside()
+    wait_until(lambda: starts(scripted) == 1)
+    time.sleep(0.3)
+    assert not answers
+    gate.unlink()
+    scripted.join()
+    assert answers[0].status == 200
+    assert answers[0].body == RESULT_LINE.encode()
+    assert "over" in marks.read_text()
+
+
+def test_command_whose_child_keeps_its_output(scripted):
+    """What counts is the end of the command, not that of its output."""
+    gate = scripted.folder / "gate"
+    gate.touch()
+    script(scripted, f"(while [ -e '{gate}' ]; do sleep 0.1; done;"
+           ' echo "too late"; echo over >>"$1") & echo \'' + RESULT_LINE
+           + "\'")
+    marks = scripted.folder / "marks"
+    try:
+        answer = scripted.post(timeout=SOON)
+        assert (answer.status, answer.body) == (200, RESULT_LINE.encode())
+        assert "over" not in marks.read_text()
+    finally:
+        gate.unlink()
+    wait_until(lambda: "over" in marks.read_text())
+
+
+@pytest.mark.parametrize("text, status", [
+    (f"head -c {MAX_OUTPUT} /dev/zero", 500),
+    (f"head -c {MAX_OUTPUT + 1} /dev/zero; exit 0", 500),
+    (f"echo '{RESULT_LINE}'; head -c {MAX_OUTPUT} /dev/zero; exit 0", 500),
+    (f"head -c {MAX_OUTPUT + 1} /dev/zero | tr '\\0' x; exit 0", 500),
+    # Blanks before the result: as much as there is room for.
+    (f"printf '%{MAX_OUTPUT - len(RESULT_LINE)}s' ''; printf %s"
+     f" '{RESULT_LINE}'", 200),
+    (f"printf '%{MAX_OUTPUT - len(RESULT_LINE) + 1}s' ''; printf %s"
+     f" '{RESULT_LINE}'; exit 0", 500)], ids=lambda text: "script")
+def test_command_that_prints_much(scripted, text, status):
+    """No more is taken than there is room for."""
+    script(scripted, text)
+    answer = scripted.post()
+    assert answer.status == status, answer
+    if status == 200:
+        assert answer.body.lstrip(b" ") == RESULT_LINE.encode()
+        assert len(answer.body) == MAX_OUTPUT
+    else:
+        refusal(answer, status)
+
+
 # How the command is started
 
 ODD = ["a b", "", "$HOME", "`id`", "$(id)", "*", ";", "|", "&", ">x", "~",
@@ -544,7 +602,8 @@ def test_descriptors_of_the_command(look):
     """The three; nothing on the first; our log is the last."""
     assert sorted(look.fds) == ["0", "1", "2"]
     assert look.fds["0"] == "/dev/null" and look.stdin == ""
-    assert look.fds["1"].startswith("pipe:")
+    # A file in memory: whoever prints into a pipe dies with its reader.
+    assert look.fds["1"].startswith("/memfd:")
     assert look.fds["2"] == str(look.service.server.log_file)
 
 
@@ -698,6 +757,38 @@ def test_end_of_the_service(tmp_path):
         assert refusal(answers[0], 500)
         assert "it goes on" in service.server.log()
         check_run_goes_on(service, gate)
+
+
+PRINTER = f"""
+while [ -e '%s' ]; do echo x; echo x >>"$1"; sleep 0.02; done
+echo '{RESULT_LINE}' && echo over >>"$1"
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("kind", KINDS)
+def test_command_that_prints_when_nobody_listens(kind, tmp_path, number):
+    """It goes on to its own end."""
+    gate = tmp_path / "gate"
+    gate.touch()
+    with serving(kind, tmp_path, lambda service: [
+            "/bin/sh", "-c", PRINTER % gate, "sh", tmp_path / "marks"],
+            workers=1) as service:
+        marks = tmp_path / "marks"
+        conn = send_trigger(service)
+        wait_until(marks.exists)
+        server = service.server
+        pid = (server.program or server.web).pid
+        if server.program is None:
+            [pid] = [child for child, name in children(pid)
+                     if name == "nompd-serve"]
+        os.kill(pid, number)
+        wait_until(lambda: has_ended(pid), SOON)
+        before = marks.read_text().count("x")
+        wait_until(lambda: marks.read_text().count("x") > before + 5)
+        gate.unlink()
+        wait_until(lambda: "over" in marks.read_text())
+        conn.close()
 
 
 def test_keys_are_in_no_log(service):

@@ -1,6 +1,9 @@
 /* Keys added and revoked. */
+#include <endian.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <time.h>
 
 #include "apikeylib.h"
@@ -265,6 +268,110 @@ START_TEST(owner_is_kept)
 }
 END_TEST
 
+/* An access control list as the kernel takes it (linux/posix_acl_xattr.h). */
+#define ACL_ACCESS "system.posix_acl_access"
+#define ACL_DEFAULT "system.posix_acl_default"
+#define ACL_NOBODY UINT32_MAX
+enum acl_tag { ACL_USER_OBJ = 1, ACL_USER = 2, ACL_GROUP_OBJ = 4,
+	ACL_MASK = 16, ACL_OTHER = 32 };
+
+static void
+append_entry(struct buf *list, enum acl_tag tag, unsigned rights, uint32_t id)
+{
+	struct {
+		uint16_t tag, rights;
+		uint32_t id;
+	} entry = { htole16(tag), htole16((uint16_t)rights), htole32(id) };
+
+	buf_append(list, &entry, sizeof(entry));
+}
+
+/* The owner may read and write, count users beside may read, nobody else. */
+static void
+make_list(struct buf *list, unsigned count)
+{
+	uint32_t version = htole32(2);
+	unsigned i;
+
+	buf_append(list, &version, sizeof(version));
+	append_entry(list, ACL_USER_OBJ, 6, ACL_NOBODY);
+	for (i = 0; i < count; i++)
+		append_entry(list, ACL_USER, 4, 54321 + i);
+	append_entry(list, ACL_GROUP_OBJ, 0, ACL_NOBODY);
+	append_entry(list, ACL_MASK, 4, ACL_NOBODY);
+	append_entry(list, ACL_OTHER, 0, ACL_NOBODY);
+}
+
+/* False, and said, where the file system has no such lists. */
+static bool
+set_list(const char *name, const char *kind, const struct buf *list)
+{
+	if (setxattr(name, kind, list->data, list->len, 0) == 0)
+		return true;
+	ck_assert_msg(errno == ENOTSUP, "%s: %s", name, strerror(errno));
+	(void)fprintf(stderr, "skipped: no access control lists in %s\n",
+	    folder);
+	return false;
+}
+
+/* The list of the keys file is this one; NULL: there is none. */
+static void
+list_of_rights_is(const struct buf *list)
+{
+	char	found[4096];
+	ssize_t len;
+
+	len = getxattr(path, ACL_ACCESS, found, sizeof(found));
+	if (list == NULL) {
+		ck_assert_int_eq(len, -1);
+		ck_assert_int_eq(errno, ENODATA);
+		return;
+	}
+	ck_assert_int_eq(len, (ssize_t)list->len);
+	ck_assert_int_eq(memcmp(found, list->data, list->len), 0);
+}
+
+static const unsigned list_lengths[] = { 1, 2, 100 };
+
+/* Whoever may read the keys by a list may do so after a change. */
+START_TEST(access_control_list_is_kept)
+{
+	char	   key[APIKEY_TEXT_BYTES];
+	struct buf rights = { 0 };
+
+	write_file(LINE_ABC "\n");
+	make_list(&rights, list_lengths[_i]);
+	if (set_list(path, ACL_ACCESS, &rights)) {
+		ck_assert_uint_eq(mode_of(path), 0640);
+		add("b", APIKEY_READ, key);
+		list_of_rights_is(&rights);
+		CHECK(apikey_revoke(path, "a", &err));
+		list_of_rights_is(&rights);
+		ck_assert_uint_eq(mode_of(path), 0640);
+		list_is("b:read ");
+	}
+	buf_clear(&rights);
+}
+END_TEST
+
+/* A list that the folder gives to new files is not the old file's. */
+START_TEST(no_list_comes_from_the_folder)
+{
+	char	   key[APIKEY_TEXT_BYTES];
+	struct buf rights = { 0 };
+
+	write_bytes(LINE_ABC "\n", sizeof(LINE_ABC), 0640);
+	make_list(&rights, 1);
+	if (set_list(folder, ACL_DEFAULT, &rights)) {
+		list_of_rights_is(NULL);
+		add("b", APIKEY_READ, key);
+		list_of_rights_is(NULL);
+		ck_assert_uint_eq(mode_of(path), 0640);
+	}
+	buf_clear(&rights);
+}
+END_TEST
+
 /* A link stays one; the file that it leads to is changed. */
 START_TEST(link_is_kept)
 {
@@ -392,6 +499,9 @@ changing(void)
 	tcase_add_test(tests, revoke_takes_all_of_the_name);
 	tcase_add_test(tests, revoke_without_file);
 	tcase_add_test(tests, owner_is_kept);
+	tcase_add_loop_test(tests, access_control_list_is_kept, 0,
+	    LENGTH_OF(list_lengths));
+	tcase_add_test(tests, no_list_comes_from_the_folder);
 	tcase_add_test(tests, link_is_kept);
 	tcase_add_test(tests, relative_path);
 	tcase_add_test(tests, cannot_be_written);

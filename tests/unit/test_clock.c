@@ -53,6 +53,44 @@ START_TEST(format_values)
 }
 END_TEST
 
+/* RFC 9110, 5.6.7: always in English and of one length, for years of four
+ * digits. */
+static const struct {
+	int64_t	    ms;
+	const char *text;
+} http_dates[] = {
+	{ 0, "Thu, 01 Jan 1970 00:00:00 GMT" },
+	{ 784111777000, "Sun, 06 Nov 1994 08:49:37 GMT" },
+	{ 784111777999, "Sun, 06 Nov 1994 08:49:37 GMT" },
+	{ 951782400000, "Tue, 29 Feb 2000 00:00:00 GMT" },
+	{ 1744273800123, "Thu, 10 Apr 2025 08:30:00 GMT" },
+	{ 1751328000050, "Tue, 01 Jul 2025 00:00:00 GMT" },
+	{ 1767225599999, "Wed, 31 Dec 2025 23:59:59 GMT" },
+	{ 2147483648000, "Tue, 19 Jan 2038 03:14:08 GMT" },
+	{ 253402300799999, "Fri, 31 Dec 9999 23:59:59 GMT" },
+	{ -1, "Wed, 31 Dec 1969 23:59:59 GMT" },
+	/* No harm. */
+	{ INT64_MAX, "Sun, 17 Aug 292278994 07:12:55 GMT" },
+	{ INT64_MIN, "Sun, 16 May -292275055 16:47:04 GMT" },
+};
+
+START_TEST(format_http)
+{
+	static const char *const zones[] = { "UTC0",
+		"CET-1CEST,M3.5.0,M10.5.0", "NST3:30" };
+	char			 text[CLOCK_TEXT_BYTES];
+	int			 i;
+
+	for (i = 0; i < LENGTH_OF(zones); i++) {
+		ck_assert_int_eq(setenv("TZ", zones[i], 1), 0);
+		tzset();
+		memset(text, 'x', sizeof(text));
+		clock_format_http(http_dates[_i].ms, text);
+		ck_assert_str_eq(text, http_dates[_i].text);
+	}
+}
+END_TEST
+
 START_TEST(now_is_now)
 {
 	int64_t before, now, after;
@@ -90,6 +128,7 @@ main(void)
 	TCase *tests = tcase_create("clock");
 
 	tcase_add_loop_test(tests, format_values, 0, LENGTH_OF(formats));
+	tcase_add_loop_test(tests, format_http, 0, LENGTH_OF(http_dates));
 	tcase_add_test(tests, now_is_now);
 	tcase_add_test(tests, monotonic_passes);
 	suite_add_tcase(suite, tests);

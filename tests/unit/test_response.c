@@ -10,6 +10,7 @@ struct wire {
 
 static struct wire     wire;
 static struct cgi      cgi;
+static struct request  request;
 static struct response response;
 
 static int
@@ -30,7 +31,9 @@ begin(bool is_head)
 	wire = (struct wire){ .last = 0 };
 	cgi = (struct cgi){ .write = take, .ctx = &wire };
 	memset(&response, 'x', sizeof(response));
-	response_init(&response, &cgi, "r-1", is_head);
+	request = (struct request){ .method = is_head ? "HEAD" : "GET",
+		.id = "r-1" };
+	response_init(&response, &cgi, &request);
 }
 
 static void
@@ -59,8 +62,8 @@ START_TEST(nothing_begun)
 	ck_assert_int_eq(response.status, 0);
 	ck_assert_uint_eq(response.bytes, 0);
 	ck_assert_uint_eq(response.items, 0);
-	ck_assert(!response.is_head && !response.is_gone);
-	ck_assert(!response.is_broken);
+	ck_assert(!response.is_head && !response.is_gone && !response.is_sent);
+	ck_assert(!cgi.is_broken);
 	ck_assert_ptr_eq(response.cgi, &cgi);
 	ck_assert_str_eq(response.id, "r-1");
 	ck_assert_int_eq(wire.writes, 0);
@@ -72,14 +75,18 @@ START_TEST(in_pieces)
 	response_start(&response, 200, "text/plain", "private, no-cache");
 	ck_assert_int_eq(response.status, 200);
 	response_header(&response, "ETag", "W/\"5\"");
-	/* Headers go at their end, not before. */
+	response_body(&response);
+	/* Headers go with the first piece of the body, not before. */
 	ck_assert_int_eq(wire.writes, 0);
-	ck_assert_int_eq(response_body(&response), 0);
+	ck_assert(!response.is_sent);
 	ck_assert_uint_eq(response.bytes, 0);
 	ck_assert_int_eq(response_write(&response, "one", 3), 0);
+	ck_assert(response.is_sent);
 	ck_assert_int_eq(response_write(&response, "", 0), 0);
 	ck_assert_int_eq(response_write(&response, "t\0o", 3), 0);
 	ck_assert_uint_eq(response.bytes, 6);
+	/* The end adds nothing to what has left. */
+	response_end(&response);
 	ck_assert_uint_ge(wire.sent.len, 6);
 	ck_assert_int_eq(memcmp(wire.sent.data + wire.sent.len - 6,
 	    "onet\0o", 6), 0);
@@ -92,14 +99,19 @@ START_TEST(in_pieces)
 	    "ETag: W/\"5\"\r\n"
 	    "\r\n"
 	    "one");
-	ck_assert(!response.is_gone && !response.is_broken);
+	ck_assert(!response.is_gone && !cgi.is_broken);
 }
 END_TEST
 
 START_TEST(without_type)
 {
 	response_start(&response, 304, NULL, "private, no-cache");
-	ck_assert_int_eq(response_body(&response), 0);
+	response_body(&response);
+	ck_assert_int_eq(wire.writes, 0);
+	response_end(&response);
+	ck_assert(response.is_sent);
+	response_end(&response);
+	ck_assert_int_eq(wire.writes, 1);
 	sent_is("Status: 304 Not Modified\r\n"
 	    "Cache-Control: private, no-cache\r\n"
 	    "X-Content-Type-Options: nosniff\r\n"
@@ -114,8 +126,10 @@ START_TEST(head_has_no_body)
 {
 	begin(true);
 	response_start(&response, 200, "text/plain", "no-store");
-	ck_assert_int_eq(response_body(&response), 0);
+	response_body(&response);
 	ck_assert_int_eq(response_write(&response, "one", 3), 0);
+	ck_assert_int_eq(wire.writes, 0);
+	response_end(&response);
 	ck_assert_int_eq(wire.writes, 1);
 	ck_assert_uint_eq(response.bytes, 0);
 	sent_is("Status: 200 OK\r\n"
@@ -158,6 +172,7 @@ START_TEST(json_head)
 {
 	begin(true);
 	response_json(&response, 200, "{\"status\":\"live\"}", 17);
+	response_end(&response);
 	ck_assert_uint_eq(response.bytes, 0);
 	sent_is(JSON_HEAD("200 OK") "Content-Length: 17\r\n\r\n");
 }
@@ -225,8 +240,45 @@ START_TEST(error_head)
 {
 	begin(true);
 	response_error(&response, 404, "No such path.");
+	response_end(&response);
 	ck_assert_uint_eq(response.bytes, 0);
 	sent_is(JSON_HEAD("404 Not Found") "Content-Length: 25\r\n\r\n");
+}
+END_TEST
+
+/* With every 503, whatever else its text says. */
+START_TEST(json_that_is_unready)
+{
+	response_json(&response, 503, "{\"status\":\"unready\"}", 20);
+	sent_is(JSON_HEAD("503 Service Unavailable") "Retry-After: 30\r\n"
+	    "Content-Length: 20\r\n\r\n{\"status\":\"unready\"}");
+}
+END_TEST
+
+/* Nothing of an answer that another one takes the place of. */
+static const char instead[] = JSON_HEAD("503 Service Unavailable")
+    "Retry-After: 30\r\nContent-Length: 22\r\n\r\n"
+    "{\"error\":\"Not today.\"}";
+
+START_TEST(begun_anew)
+{
+	begin(_i == 1);
+	response_start(&response, 200, "text/plain", "private, no-cache");
+	response_header(&response, "ETag", "W/\"5\"");
+	response_body(&response);
+	response.items = 7;
+	if (_i == 1)
+		ck_assert_int_eq(response_write(&response, "one", 3), 0);
+	ck_assert(!response.is_sent);
+	response_error(&response, 503, "Not today.");
+	response_end(&response);
+	ck_assert_int_eq(response.status, 503);
+	ck_assert_uint_eq(response.items, 0);
+	ck_assert_uint_eq(response.bytes, _i == 1 ? 0 : 22);
+	/* To HEAD without the body. */
+	if (_i == 1)
+		buf_append(&wire.sent, "{\"error\":\"Not today.\"}", 22);
+	sent_is(instead);
 }
 END_TEST
 
@@ -249,10 +301,12 @@ START_TEST(gone_at_headers)
 {
 	wire.last = 1;
 	response_start(&response, 200, "text/plain", "no-store");
-	ck_assert_int_eq(response_body(&response), -1);
-	ck_assert(response.is_gone);
+	response_body(&response);
 	ck_assert_int_eq(response_write(&response, "one", 3), -1);
+	ck_assert(response.is_gone && response.is_sent);
+	ck_assert_uint_eq(response.bytes, 0);
 	ck_assert_int_eq(response_write(&response, "two", 3), -1);
+	response_end(&response);
 	/* Nobody is asked twice. */
 	ck_assert_int_eq(wire.writes, 1);
 	ck_assert_uint_eq(wire.sent.len, 0);
@@ -263,13 +317,15 @@ START_TEST(gone_in_body)
 {
 	wire.last = 3;
 	response_start(&response, 200, "text/plain", "no-store");
-	ck_assert_int_eq(response_body(&response), 0);
+	response_body(&response);
 	ck_assert_int_eq(response_write(&response, "one", 3), 0);
 	ck_assert(!response.is_gone);
 	ck_assert_int_eq(response_write(&response, "two", 3), -1);
 	ck_assert(response.is_gone);
 	ck_assert_int_eq(response_write(&response, "three", 5), -1);
+	response_end(&response);
 	ck_assert_int_eq(wire.writes, 3);
+	ck_assert_uint_eq(response.bytes, 3);
 }
 END_TEST
 
@@ -278,8 +334,11 @@ START_TEST(gone_at_head)
 	begin(true);
 	wire.last = 1;
 	response_start(&response, 200, "text/plain", "no-store");
-	ck_assert_int_eq(response_body(&response), -1);
-	ck_assert_int_eq(response_write(&response, "one", 3), -1);
+	response_body(&response);
+	ck_assert_int_eq(response_write(&response, "one", 3), 0);
+	response_end(&response);
+	ck_assert(response.is_gone);
+	response_end(&response);
 	ck_assert_int_eq(wire.writes, 1);
 }
 END_TEST
@@ -312,6 +371,8 @@ cases(void)
 	tcase_add_test(tests, error_whole);
 	tcase_add_test(tests, error_with_header);
 	tcase_add_test(tests, error_head);
+	tcase_add_test(tests, json_that_is_unready);
+	tcase_add_loop_test(tests, begun_anew, 0, 2);
 	tcase_add_test(tests, error_long);
 	tcase_add_test(tests, gone_at_headers);
 	tcase_add_test(tests, gone_in_body);
