@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Bytes of clock_format()'s text, its NUL included. */
-#define CLOCK_TEXT_BYTES 32
+/* Bytes of a time as text, its NUL included, whatever its year. */
+#define CLOCK_TEXT_BYTES 48
 
 /* UTC, milliseconds since 1970. */
 int64_t clock_now_ms(void);

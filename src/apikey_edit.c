@@ -109,6 +109,10 @@ keep_list(const struct edit *edit, int fd)
 	char		  list[MAX_LIST_BYTES];
 	ssize_t		  len;
 
+	/* The new file may have one by its folder, with other readers. */
+	if (fremovexattr(fd, name) == -1 && errno != ENODATA &&
+	    errno != ENOTSUP)
+		return -1;
 	len = getxattr(edit->path, name, list, sizeof(list));
 	if (len == -1)
 		return errno == ENODATA || errno == ENOTSUP ? 0 : -1;
@@ -123,9 +127,9 @@ keep_rights(const struct edit *edit, int fd)
 	if (edit->is_new)
 		return 0;
 	if (fchown(fd, edit->info.st_uid, edit->info.st_gid) == -1 ||
-	    fchmod(fd, edit->info.st_mode & 07777U) == -1)
+	    keep_list(edit, fd) == -1)
 		return -1;
-	return keep_list(edit, fd);
+	return fchmod(fd, edit->info.st_mode & 07777U);
 }
 
 static int
