@@ -15,9 +15,10 @@
 #include <stdint.h>
 
 #include "error.h"
+#include "text.h"
 
-/* Bytes of a consumer's name. */
-#define MAX_APIKEY_NAME 64
+/* Bytes of a consumer's name, which is a label (text_is_label()). */
+#define MAX_APIKEY_NAME MAX_LABEL_BYTES
 /* A keys file; some ten thousand keys. */
 #define MAX_APIKEYS_BYTES (1024 * 1024)
 /* What a key begins with, for people and for tools that look for leaks. */

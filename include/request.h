@@ -10,7 +10,7 @@
 /* Bytes of If-None-Match that are looked at; a longer one is not there. */
 #define MAX_VALIDATOR_BYTES 4096
 /* A request's id, its own or one that it brought. */
-#define MAX_REQUEST_ID_BYTES 64
+#define MAX_REQUEST_ID_BYTES MAX_LABEL_BYTES
 
 /* Texts are borrowed from the web server's variables; none is NULL but key and
  * validator. */

@@ -18,4 +18,10 @@ bool text_is_blank(const uint8_t *data, size_t len);
  * before. */
 size_t text_mark_bytes(const uint8_t *data, size_t len, size_t seen);
 
+/* Bytes of a label. */
+#define MAX_LABEL_BYTES 64
+/* True when the text is 1 to MAX_LABEL_BYTES letters, digits, '.', '_' and '-'
+ * of ASCII: safe in a log line, a header and a table. */
+bool text_is_label(const char *text, size_t len);
+
 #endif

@@ -44,18 +44,9 @@ apikey_scope_find(const char *name)
 static bool
 is_name(const char *name, size_t len)
 {
-	static const char letters[] = "abcdefghijklmnopqrstuvwxyz"
-				      "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				      "0123456789._-";
-	size_t		  i;
-
-	for (i = 0; i < len; i++) {
-		if (memchr(letters, name[i], sizeof(letters) - 1) == NULL)
-			return false;
-	}
 	/* Else a key that is given for a name would stand in the log. */
-	return len > 0 && len <= MAX_APIKEY_NAME && memmem(name, len,
-	    APIKEY_PREFIX, sizeof(APIKEY_PREFIX) - 1) == NULL;
+	return text_is_label(name, len) && memmem(name, len, APIKEY_PREFIX,
+	    sizeof(APIKEY_PREFIX) - 1) == NULL;
 }
 
 bool
@@ -65,12 +56,12 @@ apikey_is_name(const char *name)
 }
 
 void
-apikey_hash(const char *text, char hex[APIKEY_HEX_LEN + 1])
+apikey_hash(const char *text, char hex[HASH_TEXT_BYTES])
 {
-	uint8_t hash[crypto_hash_sha256_BYTES];
+	uint8_t hash[HASH_BYTES];
 
 	(void)crypto_hash_sha256(hash, (const uint8_t *)text, strlen(text));
-	(void)sodium_bin2hex(hex, APIKEY_HEX_LEN + 1, hash, sizeof(hash));
+	hash_format(hash, hex);
 }
 
 /* A file that others may read or change guards nothing. */
@@ -95,13 +86,14 @@ read_all(int fd, struct buf *out, struct error *err)
 	ssize_t n;
 
 	while (out->len <= MAX_APIKEYS_BYTES) {
-		n = read(fd, buf_reserve(out, BUFSIZ), BUFSIZ);
+		n = TEMP_FAILURE_RETRY(read(fd, buf_reserve(out, BUFSIZ),
+		    BUFSIZ));
 		if (n == 0)
 			return 0;
-		if (n == -1 && errno != EINTR)
+		if (n == -1)
 			return error_set(err, STATUS_STORE, "%s",
 			    strerror(errno));
-		out->len += n > 0 ? (size_t)n : 0;
+		out->len += (size_t)n;
 	}
 	return error_set(err, STATUS_STORE, "larger than %d bytes",
 	    MAX_APIKEYS_BYTES);
@@ -145,7 +137,7 @@ is_hash(const char *word, size_t len)
 	static const size_t prefix = sizeof(APIKEY_HASH_PREFIX) - 1;
 	size_t		    i;
 
-	if (len != prefix + APIKEY_HEX_LEN ||
+	if (len != prefix + HASH_TEXT_BYTES - 1 ||
 	    memcmp(word, APIKEY_HASH_PREFIX, prefix) != 0)
 		return false;
 	for (i = prefix; i < len; i++) {
@@ -219,7 +211,7 @@ search(const struct buf *file, const char *hex, struct apikey *found,
 
 	while ((rc = apikey_walk_next(&walk, file, &key, err)) > 0) {
 		if (rc == 1 &&
-		    sodium_memcmp(key.hex, hex, APIKEY_HEX_LEN) == 0) {
+		    sodium_memcmp(key.hex, hex, HASH_TEXT_BYTES - 1) == 0) {
 			*found = key;
 			is_found = 1;
 		}
@@ -234,7 +226,7 @@ apikey_check(const char *path, const char *key, struct apikey_holder *holder,
 	struct buf    file = { 0 };
 	struct stat   info;
 	struct apikey found = { 0 };
-	char	      hex[APIKEY_HEX_LEN + 1];
+	char	      hex[HASH_TEXT_BYTES];
 	int	      rc;
 
 	if (path == NULL)

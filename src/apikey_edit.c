@@ -62,10 +62,8 @@ lock_folder(struct edit *edit, struct error *err)
 	free(copy);
 	if (edit->folder_fd == -1)
 		return fail(edit, "open its folder", err);
-	while (flock(edit->folder_fd, LOCK_EX) == -1) {
-		if (errno != EINTR)
-			return fail(edit, "lock its folder", err);
-	}
+	if (TEMP_FAILURE_RETRY(flock(edit->folder_fd, LOCK_EX)) == -1)
+		return fail(edit, "lock its folder", err);
 	return 0;
 }
 
@@ -139,10 +137,11 @@ write_all(int fd, const struct buf *data)
 	ssize_t n;
 
 	while (done < data->len) {
-		n = write(fd, data->data + done, data->len - done);
-		if (n == -1 && errno != EINTR)
+		n = TEMP_FAILURE_RETRY(write(fd, data->data + done,
+		    data->len - done));
+		if (n == -1)
 			return -1;
-		done += n > 0 ? (size_t)n : 0;
+		done += (size_t)n;
 	}
 	return 0;
 }
@@ -222,7 +221,7 @@ static void
 append_line(struct buf *out, const char *name, enum apikey_scope scope,
     const char *text)
 {
-	char  hex[APIKEY_HEX_LEN + 1], created[CLOCK_TEXT_BYTES];
+	char  hex[HASH_TEXT_BYTES], created[CLOCK_TEXT_BYTES];
 	char *line;
 
 	apikey_hash(text, hex);

@@ -6,10 +6,9 @@
 
 #include "apikey.h"
 #include "buf.h"
+#include "hash.h"
 
 #define APIKEY_HASH_PREFIX "sha256:"
-/* Hex digits of a SHA-256. */
-#define APIKEY_HEX_LEN 64
 
 /* The whole file; -1 as for apikey_check().  The caller clears out. */
 int apikey_read(const char *path, struct buf *out, struct stat *info,
@@ -30,6 +29,6 @@ int apikey_walk_next(struct apikey_walk *walk, const struct buf *file,
     struct apikey *key, struct error *err);
 
 /* The SHA-256 of a key's text, as hex digits and a NUL. */
-void apikey_hash(const char *text, char hex[APIKEY_HEX_LEN + 1]);
+void apikey_hash(const char *text, char hex[HASH_TEXT_BYTES]);
 
 #endif

@@ -34,9 +34,7 @@ kept_add(struct kept *kept, const void *data, size_t len)
 	ssize_t	    n;
 
 	while (len > 0 && kept_has(kept)) {
-		n = write(kept->fd, bytes, len);
-		if (n == -1 && errno == EINTR)
-			continue;
+		n = TEMP_FAILURE_RETRY(write(kept->fd, bytes, len));
 		if (n == -1 || kept->bytes + n > MAX_KEPT_BYTES) {
 			log_debug("an answer is not kept: %s", n == -1 ?
 			    strerror(errno) : "it is too large");
@@ -80,11 +78,8 @@ kept_send(const struct kept *kept, struct response *response)
 	ssize_t n;
 
 	for (at = 0; at < kept->bytes; at += n) {
-		n = pread(kept->fd, piece, sizeof(piece), at);
-		if (n == -1 && errno == EINTR) {
-			n = 0;
-			continue;
-		}
+		n = TEMP_FAILURE_RETRY(pread(kept->fd, piece, sizeof(piece),
+		    at));
 		if (n <= 0)
 			return -1;
 		/* There is nobody to read on for. */

@@ -88,19 +88,19 @@ find_flag(const struct parse *parse, const char *flag, size_t len)
 	return i;
 }
 
-/* How many of the words (of n) the command's name takes; 0 when they are
- * others. */
-static int
-match_command(const char *name, const char *const words[], int n)
+/* Is word the first of the name?  *rest is the second one, or empty. */
+static bool
+begins_with(const struct program *program, int command, const char *word,
+    const char **rest)
 {
-	size_t first = strcspn(name, " ");
+	const char *name = command_rows[command].name;
+	size_t	    len;
 
-	if (n == 0 || strlen(words[0]) != first ||
-	    memcmp(words[0], name, first) != 0)
-		return 0;
-	if (name[first] == '\0')
-		return 1;
-	return n > 1 && strcmp(words[1], name + first + 1) == 0 ? 2 : 0;
+	if ((program->commands & FOR(command)) == 0 || name == NULL)
+		return false;
+	len = strcspn(name, " ");
+	*rest = name + len + (name[len] == ' ');
+	return strlen(word) == len && memcmp(name, word, len) == 0;
 }
 
 /* The program's command that the words begin with, or COMMAND__MAX, and how
@@ -109,17 +109,17 @@ static enum command
 find_command(const struct program *program, const char *const words[], int n,
     int *used)
 {
-	int i;
+	const char *rest;
+	int	    i;
 
 	*used = 0;
 	if (n == 0)
 		return program->unnamed;
 	for (i = 0; i < COMMAND__MAX; i++) {
-		if ((program->commands & FOR(i)) == 0 ||
-		    command_rows[i].name == NULL)
+		if (!begins_with(program, i, words[0], &rest))
 			continue;
-		*used = match_command(command_rows[i].name, words, n);
-		if (*used > 0)
+		*used = rest[0] == '\0' ? 1 : 2;
+		if (*used == 1 || (n > 1 && strcmp(words[1], rest) == 0))
 			break;
 	}
 	return (enum command)i;
@@ -129,14 +129,11 @@ find_command(const struct program *program, const char *const words[], int n,
 static bool
 begins_command(const struct program *program, const char *word)
 {
-	const char *name;
-	size_t	    len = strlen(word);
+	const char *rest;
 	int	    i;
 
 	for (i = 0; i < COMMAND__MAX; i++) {
-		name = command_rows[i].name;
-		if ((program->commands & FOR(i)) != 0 && name != NULL &&
-		    strcspn(name, " ") == len && memcmp(name, word, len) == 0)
+		if (begins_with(program, i, word, &rest))
 			return true;
 	}
 	return false;
@@ -228,19 +225,16 @@ static void
 refuse_word(struct parse *parse, const char *word)
 {
 	char	    shown[MAX_SHOWN_BYTES], list[MAX_SHOWN_BYTES] = "";
-	const char *name;
+	const char *rest;
 	size_t	    len;
 	int	    i;
 
 	for (i = 0; i < COMMAND__MAX; i++) {
-		name = command_rows[i].name;
-		if ((parse->program->commands & FOR(i)) == 0 || name == NULL ||
-		    strncmp(name, word, strlen(word)) != 0 ||
-		    name[strlen(word)] != ' ')
+		if (!begins_with(parse->program, i, word, &rest))
 			continue;
 		len = strlen(list);
 		(void)snprintf(list + len, sizeof(list) - len, "%s%s",
-		    len > 0 ? ", " : "", name + strlen(word) + 1);
+		    len > 0 ? ", " : "", rest);
 	}
 	if (list[0] != '\0')
 		options_fault(parse, "%s: want one of %s behind it", word,

@@ -180,8 +180,9 @@ write_list(struct exchange *exchange, struct store *store,
 		if (kept_send(kept, &exchange->response) == 0)
 			return 0;
 		kept_clear(kept);
-		return error_set(err, STATUS_STORE, "a kept answer cannot be"
-		    " read any more");
+		if (exchange->response.is_sent)
+			return error_set(err, STATUS_STORE, "a kept answer"
+			    " cannot be read any more");
 	}
 	if (!kept_is(kept, etag)) {
 		kept_begin(&next, etag);

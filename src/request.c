@@ -15,19 +15,6 @@ read_param(const struct cgi *cgi, const char *name)
 	return value != NULL ? value : "";
 }
 
-/* An id that is safe in a log and a header. */
-static bool
-is_id(const char *text)
-{
-	static const char letters[] = "abcdefghijklmnopqrstuvwxyz"
-				      "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				      "0123456789._-";
-	size_t		  len;
-
-	len = strspn(text, letters);
-	return len > 0 && len <= MAX_REQUEST_ID_BYTES && text[len] == '\0';
-}
-
 static void
 read_id(struct request *request, const struct cgi *cgi)
 {
@@ -36,7 +23,8 @@ read_id(struct request *request, const struct cgi *cgi)
 
 	text = read_param(cgi, "HTTP_X_REQUEST_ID");
 	/* A key that was put there by mistake would stand in every log. */
-	if (is_id(text) && strstr(text, APIKEY_PREFIX) == NULL) {
+	if (text_is_label(text, strlen(text)) &&
+	    strstr(text, APIKEY_PREFIX) == NULL) {
 		memcpy(request->id, text, strlen(text) + 1);
 		return;
 	}

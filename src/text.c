@@ -46,3 +46,18 @@ text_mark_bytes(const uint8_t *data, size_t len, size_t seen)
 		i++;
 	return i;
 }
+
+bool
+text_is_label(const char *text, size_t len)
+{
+	static const char signs[] = "abcdefghijklmnopqrstuvwxyz"
+				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "0123456789._-";
+	size_t		  i;
+
+	for (i = 0; i < len; i++) {
+		if (memchr(signs, text[i], sizeof(signs) - 1) == NULL)
+			return false;
+	}
+	return len > 0 && len <= MAX_LABEL_BYTES;
+}

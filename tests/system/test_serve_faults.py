@@ -244,6 +244,34 @@ def test_damage_and_a_cgi_program(store, tmp_path, query):
         check_whole(parse_cgi(out))
 
 
+def kept_files(process):
+    """The files without a name that a worker has open."""
+    folder = pathlib.Path(f"/proc/{process}/fd")
+    return [path for path in folder.iterdir()
+            if re.search(r"/#\d+ \(deleted\)$", os.readlink(path))]
+
+
+@pytest.mark.parametrize("left", (0, 1, PIECE, 2 * PIECE + 1))
+def test_a_kept_list_that_cannot_be_read(grown, tmp_path, left):
+    """It is made again when nothing has left yet, else broken off once."""
+    with Workers(tmp_path, grown) as workers:
+        check_whole(ask(workers, REIMBURSEMENTS))
+        file, = kept_files(workers.program.pid)
+        with open(file, "r+b") as kept:
+            kept.truncate(left)
+        if left == 0:
+            check_whole(ask(workers, REIMBURSEMENTS))
+        else:
+            with Connection(workers) as connection:
+                connection.send(request(workers, REIMBURSEMENTS))
+                data = connection.read()
+            assert END not in [kind for kind, *_ in records(data)]
+            assert "cannot be read any more" in workers.log()
+        check_whole(ask(workers, REIMBURSEMENTS))
+        check_whole(ask(workers, REIMBURSEMENTS))
+
+
+
 @pytest.mark.parametrize("size", (1, 1000, 2 * PIECE))
 def test_a_list_whose_reader_goes_is_not_kept(grown, tmp_path, size):
     """The next one gets all of it."""

@@ -44,7 +44,7 @@ END_TEST
 
 START_TEST(hash_values)
 {
-	char hex[APIKEY_HEX_LEN + 1];
+	char hex[HASH_TEXT_BYTES];
 
 	apikey_hash("abc", hex);
 	ck_assert_str_eq(hex, HEX_ABC);

@@ -2,6 +2,8 @@
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 #include <time.h>
@@ -57,7 +59,7 @@ note_key(void *ctx, const struct apikey *key)
 {
 	test_say(ctx, "%.*s|%s|%.*s|%.*s\n", (int)key->name_len, key->name,
 	    apikey_scope_name(key->scope), (int)key->created_len,
-	    key->created, APIKEY_HEX_LEN, key->hex);
+	    key->created, (HASH_TEXT_BYTES - 1), key->hex);
 }
 
 /* The line that is added has the time and the hash. */
@@ -65,7 +67,7 @@ START_TEST(added_line)
 {
 	struct buf out = { 0 };
 	struct tm  tm = { 0 };
-	char	   key[APIKEY_TEXT_BYTES], hex[APIKEY_HEX_LEN + 1], *expected;
+	char	   key[APIKEY_TEXT_BYTES], hex[HASH_TEXT_BYTES], *expected;
 	char	   created[21];
 	time_t	   before, after, at;
 
@@ -411,6 +413,28 @@ START_TEST(relative_path)
 END_TEST
 
 /* Where nothing can be written, nothing is changed or left. */
+/* A disk that takes no more leaves the file as it was, and nothing beside. */
+START_TEST(disk_is_full)
+{
+	struct rlimit before, small;
+	char	      key[APIKEY_TEXT_BYTES], *aside;
+
+	write_file(LINE_ABC "\n");
+	(void)signal(SIGXFSZ, SIG_IGN);
+	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
+	small = before;
+	small.rlim_cur = sizeof(LINE_ABC) + 1;
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
+	failed(apikey_add(path, "b", APIKEY_READ, key, &err), STATUS_STORE,
+	    "cannot write");
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
+	file_is(LINE_ABC "\n");
+	aside = xasprintf("%s.new", path);
+	ck_assert_int_eq(access(aside, F_OK), -1);
+	free(aside);
+}
+END_TEST
+
 START_TEST(cannot_be_written)
 {
 	char key[APIKEY_TEXT_BYTES];
@@ -504,6 +528,7 @@ changing(void)
 	tcase_add_test(tests, no_list_comes_from_the_folder);
 	tcase_add_test(tests, link_is_kept);
 	tcase_add_test(tests, relative_path);
+	tcase_add_test(tests, disk_is_full);
 	tcase_add_test(tests, cannot_be_written);
 	tcase_add_test(tests, many_at_once);
 	return tests;
