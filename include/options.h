@@ -92,7 +92,8 @@ int options_parse(struct options *opts, const struct program *program,
 void options_clear(struct options *opts);
 /* Writes the help text, made from the table. */
 void options_help(const struct program *program, FILE *out);
-/* Writes the program's name and version. */
-void options_version(const struct program *program, FILE *out);
+/* Writes what --help or --version ask for; false when neither was given. */
+bool options_answer(const struct options *opts, const struct program *program,
+    FILE *out);
 
 #endif

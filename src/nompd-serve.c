@@ -64,11 +64,7 @@ command_serve(const struct options *opts, struct error *err)
 static int
 carry_out(const struct options *opts, struct error *err)
 {
-	if (opts->help)
-		options_help(&program_serve, stdout);
-	if (opts->version)
-		options_version(&program_serve, stdout);
-	if (opts->help || opts->version)
+	if (options_answer(opts, &program_serve, stdout))
 		return command_flush(err);
 	switch ((int)opts->command) {
 	case COMMAND_KEY_ADD:

@@ -67,11 +67,7 @@ static int (*const commands[COMMAND__MAX])(const struct options *opts,
 static int
 carry_out(const struct options *opts, struct error *err)
 {
-	if (opts->help)
-		options_help(&program_sync, stdout);
-	if (opts->version)
-		options_version(&program_sync, stdout);
-	if (opts->help || opts->version)
+	if (options_answer(opts, &program_sync, stdout))
 		return command_flush(err);
 	if (stop_init(opts->deadline_ms, err) == -1)
 		return -1;

@@ -88,8 +88,13 @@ options_help(const struct program *program, FILE *out)
 		    program->statuses[i].help);
 }
 
-void
-options_version(const struct program *program, FILE *out)
+bool
+options_answer(const struct options *opts, const struct program *program,
+    FILE *out)
 {
-	fprintf(out, "%s %s\n", program->name, NOMPD_VERSION);
+	if (opts->help)
+		options_help(program, out);
+	if (opts->version)
+		fprintf(out, "%s %s\n", program->name, NOMPD_VERSION);
+	return opts->help || opts->version;
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "options.h"
+#include "testlib.h"
 
 #define MAX_ARGUMENTS 64
 #define MAX_TEXT      16384
@@ -93,6 +94,23 @@ assert_good(const char *words)
 
 	rc = parse(words);
 	ck_assert_msg(rc == 0, "\"%s\": %s", words, err.text);
+}
+
+/* The words are good, and of the variable there is a warning or none; its value
+ * is not shown. */
+static inline void
+assert_warned(const char *words, const char *variable, bool is_warned)
+{
+	char want[128];
+
+	setenv(variable, "some value", 1);
+	assert_good(words);
+	(void)snprintf(want, sizeof(want), " warn  %s: ", variable);
+	if (is_warned)
+		ck_assert_ptr_nonnull(strstr(read_log(), want));
+	else
+		ck_assert_str_eq(read_log(), "");
+	ck_assert_ptr_null(strstr(read_log(), "some value"));
 }
 
 /* One fault, which starts so and goes on with that. */

@@ -112,4 +112,21 @@ damage(const char *sql)
 	ck_assert_int_eq(sqlite3_close(db), SQLITE_OK);
 }
 
+/* The record c, which run 2 made a tombstone. */
+static inline void
+check_deleted(const struct store_record *record)
+{
+	bson_t doc;
+
+	ck_assert_str_eq(record->key, "c");
+	ck_assert_int_eq(record->version, 2);
+	ck_assert_int_eq(record->updated_at_ms, 2000);
+	ck_assert(record->is_deleted);
+	ck_assert_str_eq(record->hash, "01010101010101010101010101010101"
+	    "01010101010101010101010101010101");
+	/* A tombstone keeps its last data. */
+	ck_assert(bson_init_static(&doc, record->data, record->data_len));
+	test_json_is(&doc, "{'n':1}");
+}
+
 #endif

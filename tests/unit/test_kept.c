@@ -8,38 +8,15 @@
 #include <unistd.h>
 
 #include "kept.h"
-#include "testlib.h"
+#include "wirelib.h"
 
 #define TAG "5.1967c5b40.t.all"
 #define OTHER_TAG "6.1967c5b40.t.all"
 
-/* What went to the client, and when it shall be gone. */
-struct wire {
-	struct buf sent;
-	int	   writes;
-	int	   last; /* the write that finds nobody there; 0: none */
-};
-
-static struct wire     wire;
-static struct cgi      cgi;
-static struct request  request;
-static struct response response;
-static struct kept     kept, next;
-static char	       folder[64];
-static char	      *tmpdir; /* as it was; NULL: unset */
-static int	       open_files;
-
-static int
-take(void *ctx, const void *data, size_t len)
-{
-	struct wire *to = ctx;
-
-	to->writes++;
-	if (to->last != 0 && to->writes >= to->last)
-		return -1;
-	buf_append(&to->sent, data, len);
-	return 0;
-}
+static struct kept kept, next;
+static char	   folder[64];
+static char	  *tmpdir; /* as it was; NULL: unset */
+static int	   open_files;
 
 /* The lowest number that is free tells whether one was left open. */
 static int
@@ -69,10 +46,7 @@ begin_response(void)
 {
 	response_clear(&response);
 	buf_clear(&wire.sent);
-	wire = (struct wire){ .last = 0 };
-	cgi = (struct cgi){ .write = take, .ctx = &wire };
-	request = (struct request){ .method = "GET", .id = "r-1" };
-	response_init(&response, &cgi, &request);
+	wire_begin("GET");
 	response_start(&response, 200, "application/json", "no-store");
 	response_body(&response);
 }

@@ -9,6 +9,7 @@
 #include "clock.h"
 #include "error.h"
 #include "log.h"
+#include "testlib.h"
 
 #define TIME	  "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z "
 #define MAX_WRITE 65536
@@ -346,10 +347,8 @@ END_TEST
 int
 main(void)
 {
-	Suite	*suite = suite_create("log");
-	TCase	*tcase = tcase_create("log");
-	SRunner *runner = srunner_create(suite);
-	int	 failed;
+	Suite *suite = suite_create("log");
+	TCase *tcase = tcase_create("log");
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, text_lines);
@@ -371,8 +370,5 @@ main(void)
 	tcase_add_loop_test(tcase, time_format, 0, LENGTH(times));
 	tcase_add_test(tcase, time_beyond_sense);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return test_run(suite);
 }

@@ -290,16 +290,7 @@ static const struct {
 
 START_TEST(unknown_variables)
 {
-	char want[128];
-
-	setenv(names[_i].name, "some value", 1);
-	assert_good("history");
-	(void)snprintf(want, sizeof(want), " warn  %s: ", names[_i].name);
-	if (names[_i].is_warned)
-		ck_assert_ptr_nonnull(strstr(read_log(), want));
-	else
-		ck_assert_str_eq(read_log(), "");
-	ck_assert_ptr_null(strstr(read_log(), "some value"));
+	assert_warned("history", names[_i].name, names[_i].is_warned);
 }
 END_TEST
 
@@ -393,13 +384,8 @@ cases(void)
 int
 main(void)
 {
-	Suite	*suite = suite_create("options");
-	SRunner *runner = srunner_create(suite);
-	int	 failed;
+	Suite *suite = suite_create("options");
 
 	suite_add_tcase(suite, cases());
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return test_run(suite);
 }

@@ -322,16 +322,7 @@ static const struct {
 
 START_TEST(unknown_variables)
 {
-	char want[128];
-
-	setenv(names[_i].name, "some value", 1);
-	assert_good("");
-	(void)snprintf(want, sizeof(want), " warn  %s: ", names[_i].name);
-	if (names[_i].is_warned)
-		ck_assert_ptr_nonnull(strstr(read_log(), want));
-	else
-		ck_assert_str_eq(read_log(), "");
-	ck_assert_ptr_null(strstr(read_log(), "some value"));
+	assert_warned("", names[_i].name, names[_i].is_warned);
 }
 END_TEST
 
@@ -423,12 +414,42 @@ START_TEST(help_text)
 }
 END_TEST
 
-START_TEST(version_text)
+static void
+answer_version(const struct program *asked, FILE *out)
 {
-	ck_assert_str_eq(printed(options_version, &program_serve),
+	struct options wanted = { .version = true };
+
+	ck_assert(options_answer(&wanted, asked, out));
+}
+
+static void
+answer_help(const struct program *asked, FILE *out)
+{
+	struct options wanted = { .help = true };
+
+	ck_assert(options_answer(&wanted, asked, out));
+}
+
+static void
+answer_nothing(const struct program *asked, FILE *out)
+{
+	struct options wanted = { .help = false };
+
+	ck_assert(!options_answer(&wanted, asked, out));
+}
+
+START_TEST(answers)
+{
+	char *help;
+
+	ck_assert_str_eq(printed(answer_version, &program_serve),
 	    "nompd-serve " NOMPD_VERSION "\n");
-	ck_assert_str_eq(printed(options_version, &program_sync),
+	ck_assert_str_eq(printed(answer_version, &program_sync),
 	    "nompd-sync " NOMPD_VERSION "\n");
+	help = xstrdup(printed(options_help, &program_serve));
+	ck_assert_str_eq(printed(answer_help, &program_serve), help);
+	free(help);
+	ck_assert_str_eq(printed(answer_nothing, &program_serve), "");
 }
 END_TEST
 
@@ -468,20 +489,15 @@ cases(void)
 	tcase_add_test(tcase, help_and_version_win);
 	tcase_add_test(tcase, no_arguments_at_all);
 	tcase_add_test(tcase, help_text);
-	tcase_add_test(tcase, version_text);
+	tcase_add_test(tcase, answers);
 	return tcase;
 }
 
 int
 main(void)
 {
-	Suite	*suite = suite_create("options_serve");
-	SRunner *runner = srunner_create(suite);
-	int	 failed;
+	Suite *suite = suite_create("options_serve");
 
 	suite_add_tcase(suite, cases());
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return test_run(suite);
 }

@@ -275,13 +275,8 @@ cases(void)
 int
 main(void)
 {
-	Suite	*suite = suite_create("options_values");
-	SRunner *runner = srunner_create(suite);
-	int	 failed;
+	Suite *suite = suite_create("options_values");
 
 	suite_add_tcase(suite, cases());
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return test_run(suite);
 }

@@ -1,39 +1,9 @@
-#include "response.h"
-#include "testlib.h"
-
-/* What went to the web server, and when it shall break off. */
-struct wire {
-	struct buf sent;
-	int	   writes;
-	int	   last; /* the write that finds nobody there; 0: none */
-};
-
-static struct wire     wire;
-static struct cgi      cgi;
-static struct request  request;
-static struct response response;
-
-static int
-take(void *ctx, const void *data, size_t len)
-{
-	struct wire *to = ctx;
-
-	to->writes++;
-	if (to->last != 0 && to->writes >= to->last)
-		return -1;
-	buf_append(&to->sent, data, len);
-	return 0;
-}
+#include "wirelib.h"
 
 static void
 begin(bool is_head)
 {
-	wire = (struct wire){ .last = 0 };
-	cgi = (struct cgi){ .write = take, .ctx = &wire };
-	memset(&response, 'x', sizeof(response));
-	request = (struct request){ .method = is_head ? "HEAD" : "GET",
-		.id = "r-1" };
-	response_init(&response, &cgi, &request);
+	wire_begin(is_head ? "HEAD" : "GET");
 }
 
 static void

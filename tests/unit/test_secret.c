@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "secret.h"
+#include "testlib.h"
 
 #define VARIABLE "NOMPD_TEST_KEY"
 #define LENGTH(array) ((int)(sizeof(array) / sizeof((array)[0])))
@@ -221,10 +222,8 @@ END_TEST
 int
 main(void)
 {
-	Suite	*suite = suite_create("secret");
-	TCase	*tcase = tcase_create("secret");
-	SRunner *runner = srunner_create(suite);
-	int	 failed;
+	Suite *suite = suite_create("secret");
+	TCase *tcase = tcase_create("secret");
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, variable_taken_and_wiped);
@@ -236,8 +235,5 @@ main(void)
 	tcase_add_loop_test(tcase, file_length, 0, LENGTH(lengths));
 	tcase_add_loop_test(tcase, file_unreadable, 0, LENGTH(unreadable));
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return test_run(suite);
 }

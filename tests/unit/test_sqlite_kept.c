@@ -6,6 +6,7 @@
 
 #include "sqlite_db.h"
 #include "sqlite_kept.h"
+#include "testlib.h"
 
 #define NUMBER_MAX 64
 
@@ -169,10 +170,8 @@ END_TEST
 int
 main(void)
 {
-	Suite	*suite = suite_create("sqlite_kept");
-	TCase	*tests = tcase_create("sqlite_kept");
-	SRunner *runner;
-	int	 failed;
+	Suite *suite = suite_create("sqlite_kept");
+	TCase *tests = tcase_create("sqlite_kept");
 
 	tcase_add_checked_fixture(tests, set_up, tear_down);
 	tcase_add_test(tests, comes_back);
@@ -183,9 +182,5 @@ main(void)
 	tcase_add_test(tests, wrong_statement);
 	tcase_add_test(tests, failing_step);
 	suite_add_tcase(suite, tests);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return test_run(suite);
 }
