@@ -21,6 +21,10 @@ void buf_grow(struct buf *buf, size_t more);
 /* Frees the memory; the buffer is empty again and may be used. */
 void buf_clear(struct buf *buf);
 
+/* Appends formatted text, without a NUL. */
+void buf_print(struct buf *buf, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
 /* Makes room for more bytes behind len and returns where they go. */
 static inline uint8_t *
 buf_reserve(struct buf *buf, size_t more)

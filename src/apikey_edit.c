@@ -221,15 +221,12 @@ static void
 append_line(struct buf *out, const char *name, enum apikey_scope scope,
     const char *text)
 {
-	char  hex[HASH_TEXT_BYTES], created[CLOCK_TEXT_BYTES];
-	char *line;
+	char hex[HASH_TEXT_BYTES], created[CLOCK_TEXT_BYTES];
 
 	apikey_hash(text, hex);
 	clock_format_seconds(clock_now_ms(), created);
-	line = xasprintf("%s %s %s " APIKEY_HASH_PREFIX "%s\n", name,
+	buf_print(out, "%s %s %s " APIKEY_HASH_PREFIX "%s\n", name,
 	    apikey_scope_name(scope), created, hex);
-	buf_append(out, line, strlen(line));
-	free(line);
 }
 
 int

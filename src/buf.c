@@ -1,4 +1,6 @@
+#include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "buf.h"
 #include "xalloc.h"
@@ -22,4 +24,17 @@ buf_clear(struct buf *buf)
 {
 	free(buf->data);
 	*buf = (struct buf){ 0 };
+}
+
+void
+buf_print(struct buf *buf, const char *fmt, ...)
+{
+	va_list ap;
+	char   *text;
+
+	va_start(ap, fmt);
+	text = xvasprintf(fmt, ap);
+	va_end(ap);
+	buf_append(buf, text, strlen(text));
+	free(text);
 }

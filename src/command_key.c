@@ -1,13 +1,10 @@
 #include <sodium.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "buf.h"
 #include "command.h"
 #include "command_key.h"
 #include "log.h"
-#include "xalloc.h"
 
 /* Wide enough for most names; a longer one moves its row. */
 #define NAME_COLUMNS 24
@@ -40,14 +37,9 @@ command_key_add(const struct options *opts, struct error *err)
 static void
 append_row(void *ctx, const struct apikey *key)
 {
-	struct buf *table = ctx;
-	char	   *row;
-
-	row = xasprintf("%-*.*s  %-5s  %.*s\n", NAME_COLUMNS,
+	buf_print(ctx, "%-*.*s  %-5s  %.*s\n", NAME_COLUMNS,
 	    (int)key->name_len, key->name, apikey_scope_name(key->scope),
 	    (int)key->created_len, key->created);
-	buf_append(table, row, strlen(row));
-	free(row);
 }
 
 int

@@ -1,15 +1,11 @@
 /* What monitoring wants to know, as OpenMetrics text (OpenMetrics 1.0). */
 #include <bson.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "clock.h"
 #include "collection.h"
 #include "service.h"
-#include "xalloc.h"
 
 #define TYPE "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
@@ -27,28 +23,15 @@ static const struct {
 	{ "Unresolved", "unresolved" },
 };
 
-static void __attribute__((format(printf, 2, 3)))
-append(struct buf *out, const char *fmt, ...)
-{
-	va_list ap;
-	char   *text;
-
-	va_start(ap, fmt);
-	text = xvasprintf(fmt, ap);
-	va_end(ap);
-	buf_append(out, text, strlen(text));
-	free(text);
-}
-
 /* Every one of them is a gauge: a store may be restored or begun anew. */
 static void
 append_head(struct buf *out, const char *name, const char *unit,
     const char *help)
 {
-	append(out, "# TYPE %s gauge\n", name);
+	buf_print(out, "# TYPE %s gauge\n", name);
 	if (unit != NULL)
-		append(out, "# UNIT %s %s\n", name, unit);
-	append(out, "# HELP %s %s\n", name, help);
+		buf_print(out, "# UNIT %s %s\n", name, unit);
+	buf_print(out, "# HELP %s %s\n", name, help);
 }
 
 static int
@@ -64,11 +47,11 @@ append_counts(struct buf *out, struct store *store, struct error *err)
 	}
 	append_head(out, "nompd_records", NULL, "Live records.");
 	for (i = 0; i < COLLECTION__MAX; i++)
-		append(out, "nompd_records{collection=\"%s\"} %" PRId64 "\n",
+		buf_print(out, "nompd_records{collection=\"%s\"} %" PRId64 "\n",
 		    collection_name(i), counts[i].live);
 	append_head(out, "nompd_tombstones", NULL, "Deleted records.");
 	for (i = 0; i < COLLECTION__MAX; i++)
-		append(out, "nompd_tombstones{collection=\"%s\"} %" PRId64
+		buf_print(out, "nompd_tombstones{collection=\"%s\"} %" PRId64
 		    "\n", collection_name(i), counts[i].deleted);
 	return 0;
 }
@@ -85,7 +68,7 @@ append_tally(struct buf *out, const bson_iter_t *collection)
 		    !bson_iter_find_descendant(&tally, acts[i].name, &found) ||
 		    !BSON_ITER_HOLDS_INT(&found))
 			continue;
-		append(out, "nompd_last_run_records{collection=\"%s\","
+		buf_print(out, "nompd_last_run_records{collection=\"%s\","
 		    "act=\"%s\"} %" PRId64 "\n", bson_iter_key(collection),
 		    acts[i].label, bson_iter_as_int64(&found));
 	}
@@ -101,16 +84,16 @@ append_run(struct buf *out, const struct store_history *entry)
 	age_ms = clock_now_ms() - entry->synced_at_ms;
 	append_head(out, "nompd_last_success_timestamp_seconds", "seconds",
 	    "When the last finished run was published (UTC).");
-	append(out, "nompd_last_success_timestamp_seconds %" PRId64 ".%03d\n",
-	    entry->synced_at_ms / 1000, (int)(entry->synced_at_ms % 1000));
+	buf_print(out, "nompd_last_success_timestamp_seconds %.3f\n",
+	    (double)entry->synced_at_ms / 1000);
 	append_head(out, "nompd_last_success_age_seconds", "seconds",
 	    "How long ago that was.");
-	append(out, "nompd_last_success_age_seconds %" PRId64 "\n",
+	buf_print(out, "nompd_last_success_age_seconds %" PRId64 "\n",
 	    age_ms > 0 ? age_ms / 1000 : 0);
 	append_head(out, "nompd_last_run_duration_seconds", "seconds",
 	    "How long the last finished run took.");
-	append(out, "nompd_last_run_duration_seconds %" PRId64 ".%03d\n",
-	    entry->duration_ms / 1000, (int)(entry->duration_ms % 1000));
+	buf_print(out, "nompd_last_run_duration_seconds %.3f\n",
+	    (double)entry->duration_ms / 1000);
 	append_head(out, "nompd_last_run_records", NULL,
 	    "What the last finished run did to records.");
 	if (entry->tallies == NULL || !bson_init_static(&tallies,
@@ -134,7 +117,7 @@ append_last(struct buf *out, struct store *store, struct error *err)
 	if (rc != -1) {
 		append_head(out, "nompd_last_version", NULL,
 		    "The version of the last finished run; 0: none yet.");
-		append(out, "nompd_last_version %" PRId64 "\n",
+		buf_print(out, "nompd_last_version %" PRId64 "\n",
 		    rc == 1 ? entry.version : 0);
 	}
 	if (rc == 1)
@@ -158,7 +141,7 @@ page_metrics(struct exchange *exchange, struct error *err)
 		rc = append_counts(&text, store, err);
 	service_end(exchange->service, rc == -1);
 	if (rc == 0) {
-		append(&text, "# EOF\n");
+		buf_print(&text, "# EOF\n");
 		response_start(response, 200, TYPE, "no-store");
 		response_body(response);
 		(void)response_write(response, text.data, text.len);

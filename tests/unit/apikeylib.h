@@ -122,7 +122,7 @@ mode_of(const char *name)
 static inline void
 append_name(void *ctx, const struct apikey *key)
 {
-	test_say(ctx, "%.*s:%s ", (int)key->name_len, key->name,
+	buf_print(ctx, "%.*s:%s ", (int)key->name_len, key->name,
 	    apikey_scope_name(key->scope));
 }
 

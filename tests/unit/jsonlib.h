@@ -30,7 +30,7 @@ json_say_part(struct buf *out, const struct json_part_info *info)
 	bson_t doc;
 	char  *json;
 
-	test_say(out, "%s@%" PRIu64, names[info->part], info->position);
+	buf_print(out, "%s@%" PRIu64, names[info->part], info->position);
 	if (info->part == JSON_PART_ARRAY) {
 		ck_assert_ptr_null(info->doc);
 		ck_assert_uint_eq(info->len, 0);
@@ -40,7 +40,7 @@ json_say_part(struct buf *out, const struct json_part_info *info)
 	ck_assert(bson_validate(&doc, BSON_VALIDATE_UTF8 |
 	    BSON_VALIDATE_UTF8_ALLOW_NULL, NULL));
 	json = test_json(&doc);
-	test_say(out, " %s", json);
+	buf_print(out, " %s", json);
 	free(json);
 }
 
@@ -89,11 +89,11 @@ json_feed_until(struct buf *out, const uint8_t *text, size_t len, size_t cut,
 	json = json_bson_new(json_on_part, &reader);
 	if (json_feed_chunks(json, text, len, cut, &err) == -1) {
 		if (err.status != STATUS_PROTOCOL)
-			test_say(out, "%d ", err.status);
-		test_say(out, "%" PRIu64 " %s%s", json_bson_position(json),
+			buf_print(out, "%d ", err.status);
+		buf_print(out, "%" PRIu64 " %s%s", json_bson_position(json),
 		    err.text, json_bson_is_cut(json) ? " (cut)" : "");
 		if (json_bson_partial(json, &info)) {
-			test_say(out, ": ");
+			buf_print(out, ": ");
 			json_say_part(out, &info);
 		}
 	} else

@@ -57,7 +57,7 @@ END_TEST
 static void
 note_key(void *ctx, const struct apikey *key)
 {
-	test_say(ctx, "%.*s|%s|%.*s|%.*s\n", (int)key->name_len, key->name,
+	buf_print(ctx, "%.*s|%s|%.*s|%.*s\n", (int)key->name_len, key->name,
 	    apikey_scope_name(key->scope), (int)key->created_len,
 	    key->created, (HASH_TEXT_BYTES - 1), key->hex);
 }

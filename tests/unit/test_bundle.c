@@ -23,7 +23,7 @@ on_resource(void *ctx, const bson_t *resource, struct error *err)
 	char	      *json;
 
 	json = test_json(resource);
-	test_say(reader->out, "%s ", json);
+	buf_print(reader->out, "%s ", json);
 	free(json);
 	if (reader->resources_left-- == 0)
 		return error_set(err, STATUS_HELD, "enough");
@@ -60,17 +60,17 @@ feed_bundle(struct bundle *bundle, struct buf *out, const uint8_t *text,
 	if (feed_chunks(bundle, text, len, cut, &err) == -1 ||
 	    bundle_finish(bundle, &page, &err) == -1) {
 		if (err.status != STATUS_PROTOCOL)
-			test_say(out, "%d ", err.status);
-		test_say(out, "%s%s", err.text,
+			buf_print(out, "%d ", err.status);
+		buf_print(out, "%s%s", err.text,
 		    bundle_is_cut(bundle) ? " (cut)" : "");
 		return;
 	}
 	ck_assert(!bundle_is_cut(bundle));
-	test_say(out, "ok");
+	buf_print(out, "ok");
 	if (page.has_total)
-		test_say(out, " total %" PRId64, page.total);
+		buf_print(out, " total %" PRId64, page.total);
 	if (page.next != NULL)
-		test_say(out, " next %s", page.next);
+		buf_print(out, " next %s", page.next);
 }
 
 static void
@@ -410,10 +410,10 @@ START_TEST(members_of_entry)
 	struct buf text = { 0 };
 	int	   i;
 
-	test_say(&text, "{" BUNDLE ",'entry':[{'m':0");
+	buf_print(&text, "{" BUNDLE ",'entry':[{'m':0");
 	for (i = 1; i < MAX_ENTRY_MEMBERS + _i; i++)
-		test_say(&text, ",'m%d':%d", i, i);
-	test_say(&text, "}]}");
+		buf_print(&text, ",'m%d':%d", i, i);
+	buf_print(&text, "}]}");
 	buf_append_byte(&text, 0);
 	check_page((char *)text.data, _i == 0 ? "ok" :
 	    "byte 53: a Bundle entry with more than 32 members");
@@ -429,7 +429,7 @@ START_TEST(long_key)
 	char	  *found, *expected;
 
 	memset(key, 'k', MAX_KEY_BYTES + 1);
-	test_say(&text, "[{\"identifier\":[{\"value\":\"%s\"}]}]", key);
+	buf_print(&text, "[{\"identifier\":[{\"value\":\"%s\"}]}]", key);
 	found = test_transcript(feed, text.data, text.len, 0);
 	key[MAX_KEY_BYTES] = '\0';
 	expected = xasprintf("byte 1, resource \"%s\": an object without a"
@@ -490,10 +490,11 @@ START_TEST(long_outcome)
 	char	   text[MAX_OUTCOME_TEXT];
 	int	   i;
 
-	test_say(&body, "{\"resourceType\":\"OperationOutcome\",\"issue\":[{}");
+	buf_print(&body,
+	    "{\"resourceType\":\"OperationOutcome\",\"issue\":[{}");
 	for (i = 0; i < MAX_OUTCOME_TEXT; i++)
-		test_say(&body, ",{\"severity\":\"s%d\"}", i);
-	test_say(&body, "]}");
+		buf_print(&body, ",{\"severity\":\"s%d\"}", i);
+	buf_print(&body, "]}");
 	outcome_describe_body(body.data, body.len, text);
 	ck_assert_uint_eq(strlen(text), MAX_OUTCOME_TEXT - 1);
 	ck_assert_int_eq(strncmp(text, "/; s0/; s1/; ", 13), 0);

@@ -16,11 +16,11 @@ nested(int depth, bool is_array)
 	int	   i;
 
 	for (i = 1; i < depth; i++)
-		test_say(&text, is_array && i > 1 ? "[" : "{\"a\":");
-	test_say(&text, is_array ? "[" : "{");
-	test_say(&text, is_array ? "]" : "}");
+		buf_print(&text, is_array && i > 1 ? "[" : "{\"a\":");
+	buf_print(&text, is_array ? "[" : "{");
+	buf_print(&text, is_array ? "]" : "}");
 	for (i = depth - 1; i > 0; i--)
-		test_say(&text, is_array && i > 1 ? "]" : "}");
+		buf_print(&text, is_array && i > 1 ? "]" : "}");
 	buf_append_byte(&text, 0);
 	return (char *)text.data;
 }
@@ -136,9 +136,9 @@ START_TEST(document_size)
 	for (over = 0; over < 2; over++) {
 		text.len = 0;
 		buf_append(&text, format, (size_t)(at - format));
-		test_say(&text, "{\"a\":\"");
+		buf_print(&text, "{\"a\":\"");
 		add_text(&text, DOCUMENT_BYTES - around - FRAME_BYTES + over);
-		test_say(&text, "\"}%s", at + 2);
+		buf_print(&text, "\"}%s", at + 2);
 		size = largest_part(&text);
 		ck_assert_int_eq(size, over ? -1 : DOCUMENT_BYTES);
 	}
@@ -160,11 +160,11 @@ START_TEST(document_size_of_many)
 
 	for (more = 0; more < 2; more++) {
 		text.len = 0;
-		test_say(&text, "%s", formats[_i]);
+		buf_print(&text, "%s", formats[_i]);
 		add_text(&text, DOCUMENT_BYTES / 2);
-		test_say(&text, "\",\"b\":\"");
+		buf_print(&text, "\",\"b\":\"");
 		add_text(&text, DOCUMENT_BYTES / 2 * more);
-		test_say(&text, "\"%s", ends[_i]);
+		buf_print(&text, "\"%s", ends[_i]);
 		ck_assert_int_eq(largest_part(&text) == -1, more);
 	}
 	buf_clear(&text);
@@ -176,13 +176,13 @@ START_TEST(document_size_of_numbers)
 	struct buf text = { 0 };
 	int	   i, round;
 
-	test_say(&text, "{\"a\":[0");
+	buf_print(&text, "{\"a\":[0");
 	for (round = 0; round < 2; round++) {
 		/* Each is a type, an index of up to 7 digits with its NUL,
 		 * and an int32. */
 		for (i = 0; i < DOCUMENT_BYTES / 13; i++)
 			buf_append(&text, ",0", 2);
-		test_say(&text, "]}");
+		buf_print(&text, "]}");
 		ck_assert_int_eq(largest_part(&text) == -1, round);
 		text.len -= 2;
 	}
@@ -194,9 +194,9 @@ START_TEST(name_size)
 {
 	struct buf text = { 0 };
 
-	test_say(&text, "{\"");
+	buf_print(&text, "{\"");
 	add_text(&text, DOCUMENT_BYTES + 1);
-	test_say(&text, "\":1}");
+	buf_print(&text, "\":1}");
 	ck_assert_int_eq(largest_part(&text), -1);
 	buf_clear(&text);
 }
@@ -208,10 +208,10 @@ START_TEST(longest_token)
 	struct buf text = { 0 };
 	size_t	   i;
 
-	test_say(&text, "{\"a\":\"");
+	buf_print(&text, "{\"a\":\"");
 	for (i = 0; i < MAX_RECORD_BYTES - FRAME_BYTES; i++)
 		buf_append(&text, "\\u0041", 6);
-	test_say(&text, "\"}");
+	buf_print(&text, "\"}");
 	ck_assert_int_eq(largest_part(&text), MAX_RECORD_BYTES);
 	buf_clear(&text);
 }

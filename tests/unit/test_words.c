@@ -72,7 +72,7 @@ join(char *const *words)
 	int	   i;
 
 	for (i = 0; words[i] != NULL; i++)
-		test_say(&out, "%s%s", i > 0 ? "|" : "", words[i]);
+		buf_print(&out, "%s%s", i > 0 ? "|" : "", words[i]);
 	buf_append_byte(&out, '\0');
 	return (char *)out.data;
 }
@@ -106,8 +106,8 @@ many_words(int n, const char *first, const char *next, const char *end)
 	int	   i;
 
 	for (i = 0; i < n; i++)
-		test_say(&out, "%s", i == 0 ? first : next);
-	test_say(&out, "%s", end);
+		buf_print(&out, "%s", i == 0 ? first : next);
+	buf_print(&out, "%s", end);
 	buf_append_byte(&out, '\0');
 	return (char *)out.data;
 }

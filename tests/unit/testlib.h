@@ -7,7 +7,6 @@
 
 #include <bson.h>
 #include <check.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,20 +65,6 @@ test_json_is(const bson_t *doc, const char *expected)
 
 	ck_assert_str_eq(json, expected);
 	free(json);
-}
-
-/* Appends formatted text to a transcript. */
-static inline void __attribute__((format(printf, 2, 3)))
-test_say(struct buf *out, const char *fmt, ...)
-{
-	va_list ap;
-	char   *text;
-
-	va_start(ap, fmt);
-	text = xvasprintf(fmt, ap);
-	va_end(ap);
-	buf_append(out, text, strlen(text));
-	free(text);
 }
 
 /* A copy of text with part for its "%s"; the caller frees it. */
