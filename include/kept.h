@@ -1,7 +1,8 @@
 /*
  * An answer that was sent, kept in a temporary file for the next client who
  * asks the same: reading it there takes a tenth of the work of making it.
- * Whatever fails here only means that it is made again.
+ * What fails here only means that it is made again, unless a part of it was
+ * sent already.
  */
 #ifndef NOMPD_KEPT_H
 #define NOMPD_KEPT_H

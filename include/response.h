@@ -56,7 +56,7 @@ void response_json(struct response *response, int status, const char *text,
 /* The same for {"error":"..."}; sentence has nothing to escape. */
 void response_error(struct response *response, int status,
     const char *sentence);
-/* The same with a header of its own. */
+/* The same with a header of its own; name NULL: without. */
 void response_error_header(struct response *response, int status,
     const char *sentence, const char *name, const char *value);
 

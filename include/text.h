@@ -18,6 +18,9 @@ bool text_is_blank(const uint8_t *data, size_t len);
  * before. */
 size_t text_mark_bytes(const uint8_t *data, size_t len, size_t seen);
 
+/* The value of a hex digit of either case, or -1. */
+int text_hex_value(uint8_t digit);
+
 /* Bytes of a label. */
 #define MAX_LABEL_BYTES 64
 /* True when the text is 1 to MAX_LABEL_BYTES letters, digits, '.', '_' and '-'

@@ -15,6 +15,7 @@
 
 #include "apikey_int.h"
 #include "clock.h"
+#include "log.h"
 #include "xalloc.h"
 
 /* Random bytes of a key. */
@@ -73,12 +74,13 @@ edit_begin(struct edit *edit, const char *path, struct error *err)
 {
 	*edit = (struct edit){ .folder_fd = -1 };
 	edit->path = realpath(path, NULL);
-	if (edit->path == NULL)
+	if (edit->path == NULL) {
 		edit->path = xstrdup(path);
-	if (lstat(edit->path, &edit->info) == 0 &&
-	    S_ISLNK(edit->info.st_mode))
-		return error_set(err, STATUS_STORE, "keys file %s: a link to a"
-		    " file that is not there", path);
+		/* A link is not to be replaced by a file. */
+		if (errno != ENOENT || (lstat(path, &edit->info) == 0 &&
+		    S_ISLNK(edit->info.st_mode)))
+			return fail(edit, "follow its path", err);
+	}
 	edit->aside = xasprintf("%s.new", edit->path);
 	if (lock_folder(edit, err) == -1)
 		return -1;
@@ -168,13 +170,16 @@ edit_commit(struct edit *edit, struct error *err)
 		(void)fail(edit, "write a new one beside it", err);
 	else if (rename(edit->aside, edit->path) == -1)
 		(void)fail(edit, "replace it", err);
-	else if (fsync(edit->folder_fd) == -1)
-		(void)fail(edit, "bring its folder to the disk", err);
 	else
 		rc = 0;
 	(void)close(fd);
 	if (rc == -1)
 		(void)unlink(edit->aside);
+	else if (fsync(edit->folder_fd) == -1)
+		/* It is changed for everybody all the same. */
+		log_warn("keys file %s: cannot bring its folder to the disk:"
+		    " %s; if the machine fails now, look whether the change is"
+		    " still there", edit->path, strerror(errno));
 	return rc;
 }
 

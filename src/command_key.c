@@ -12,7 +12,7 @@
 int
 command_key_add(const struct options *opts, struct error *err)
 {
-	struct error ignored;
+	struct error second;
 	char	     text[APIKEY_TEXT_BYTES];
 	int	     rc;
 
@@ -27,10 +27,11 @@ command_key_add(const struct options *opts, struct error *err)
 		log_info("%s has a key of scope %s; it is shown this once and"
 		    " kept nowhere", opts->key_name,
 		    apikey_scope_name(opts->scope));
-	else
-		/* Nobody has seen it, so that nobody can have it. */
-		(void)apikey_revoke(opts->api_keys_file, opts->key_name,
-		    &ignored);
+	/* Nobody has seen it, so that nobody can have it. */
+	else if (apikey_revoke(opts->api_keys_file, opts->key_name, &second) ==
+	    -1)
+		log_error("%s; the line of %s stays in the file: revoke it",
+		    second.text, opts->key_name);
 	return rc;
 }
 

@@ -1,20 +1,12 @@
 #include <string.h>
 
 #include "json_escape.h"
+#include "text.h"
 
 /* state: 0 outside, 1 after the backslash, 2 to 5 expecting a hex digit. */
 #define AFTER_BACKSLASH 1
 #define FIRST_DIGIT 2
 #define LAST_DIGIT 5
-
-static int
-hex_value(uint8_t byte)
-{
-	if (byte >= '0' && byte <= '9')
-		return byte - '0';
-	byte |= 0x20;
-	return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
-}
 
 /* A whole \uXXXX was read.  False: it is not paired. */
 static bool
@@ -44,7 +36,7 @@ take_byte(struct json_escape *escape, uint8_t byte)
 		escape->code = 0;
 		return byte == 'u' || !escape->has_high;
 	}
-	digit = hex_value(byte);
+	digit = text_hex_value(byte);
 	if (digit < 0) {
 		/* Not an escape at all: the parser will say so. */
 		escape->state = 0;

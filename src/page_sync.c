@@ -57,7 +57,8 @@ page_sync(struct exchange *exchange, struct error *err)
 	rc = trigger_run(exchange->service->opts->sync_command, &text,
 	    &status, err);
 	if (rc == -1) {
-		/* No word of the store: it is the run that failed. */
+		/* A 500, not the 503 that says to try again later: whether
+		 * there was a run is not known. */
 		err->status = STATUS_USAGE;
 		goto out;
 	}

@@ -4,17 +4,7 @@
 
 #include "number.h"
 #include "query.h"
-
-/* The value of a hex digit, or -1. */
-static int
-hex_value(char digit)
-{
-	static const char digits[] = "0123456789abcdef0123456789ABCDEF";
-	const char	 *at;
-
-	at = digit != '\0' ? strchr(digits, digit) : NULL;
-	return at != NULL ? (int)((at - digits) % 16) : -1;
-}
+#include "text.h"
 
 /*
  * Decodes the len bytes at text into out (size bytes); -1: they do not fit, or
@@ -30,8 +20,8 @@ decode(const char *text, size_t len, char *out, size_t size)
 	for (i = 0; i < len; i++) {
 		byte = text[i] == '+' ? ' ' : text[i];
 		if (text[i] == '%' && i + 2 < len) {
-			high = hex_value(text[i + 1]);
-			low = hex_value(text[i + 2]);
+			high = text_hex_value((uint8_t)text[i + 1]);
+			low = text_hex_value((uint8_t)text[i + 2]);
 			if (high != -1 && low != -1) {
 				byte = (char)(high * 16 + low);
 				i += 2;
@@ -59,8 +49,12 @@ is_named(const char *pair, size_t len, const char *name, size_t *value)
 	    strcasecmp(decoded, name) == 0;
 }
 
-int
-query_get(const char *query, const char *name, char value[MAX_VALUE_BYTES + 1])
+/*
+ * The parameter as it stands in the query.  1 = *value and *len filled, 0 = it
+ * is not there, -1 = it is there twice.
+ */
+static int
+find(const char *query, const char *name, const char **value, size_t *value_len)
 {
 	size_t len, at;
 	int    found = 0;
@@ -68,9 +62,10 @@ query_get(const char *query, const char *name, char value[MAX_VALUE_BYTES + 1])
 	for (;; query += len + 1) {
 		len = strcspn(query, "&");
 		if (is_named(query, len, name, &at)) {
-			if (found != 0 || decode(query + at, len - at, value,
-			    MAX_VALUE_BYTES + 1) == -1)
+			if (found != 0)
 				return -1;
+			*value = query + at;
+			*value_len = len - at;
 			found = 1;
 		}
 		if (query[len] == '\0')
@@ -79,17 +74,33 @@ query_get(const char *query, const char *name, char value[MAX_VALUE_BYTES + 1])
 }
 
 int
-query_get_int64(const char *query, const char *name, int64_t *out)
+query_get(const char *query, const char *name, char value[MAX_VALUE_BYTES + 1])
 {
-	char	    value[MAX_VALUE_BYTES + 1];
-	const char *end = value;
-	uint64_t    number;
+	const char *text;
+	size_t	    len;
 	int	    rc;
 
-	rc = query_get(query, name, value);
+	rc = find(query, name, &text, &len);
+	if (rc == 1 && decode(text, len, value, MAX_VALUE_BYTES + 1) == -1)
+		return -1;
+	return rc;
+}
+
+int
+query_get_int64(const char *query, const char *name, int64_t *out)
+{
+	/* However many zeros stand in front. */
+	char	    digits[MAX_QUERY_BYTES + 1];
+	const char *text, *end = digits;
+	uint64_t    number;
+	size_t	    len;
+	int	    rc;
+
+	rc = find(query, name, &text, &len);
 	if (rc != 1)
 		return rc;
-	if (!number_read(&end, INT64_MAX, &number) || *end != '\0')
+	if (decode(text, len, digits, sizeof(digits)) == -1 ||
+	    !number_read(&end, INT64_MAX, &number) || *end != '\0')
 		return -1;
 	*out = (int64_t)number;
 	return 1;

@@ -139,14 +139,20 @@ response_end(struct response *response)
 	(void)send_head(response);
 }
 
-void
-response_json(struct response *response, int status, const char *text,
-    size_t len)
+static void
+start_json(struct response *response, int status)
 {
 	response_start(response, status, "application/json", "no-store");
 	if (status == 503)
 		response_header(response, "Retry-After",
 		    TEXT_OF(RETRY_AFTER_S));
+}
+
+void
+response_json(struct response *response, int status, const char *text,
+    size_t len)
+{
+	start_json(response, status);
 	write_whole(response, text, len);
 }
 
@@ -157,8 +163,9 @@ response_error_header(struct response *response, int status,
 	char *text;
 
 	text = xasprintf("{\"error\":\"%s\"}", sentence);
-	response_start(response, status, "application/json", "no-store");
-	response_header(response, name, value);
+	start_json(response, status);
+	if (name != NULL)
+		response_header(response, name, value);
 	write_whole(response, text, strlen(text));
 	free(text);
 }
@@ -166,9 +173,5 @@ response_error_header(struct response *response, int status,
 void
 response_error(struct response *response, int status, const char *sentence)
 {
-	char *text;
-
-	text = xasprintf("{\"error\":\"%s\"}", sentence);
-	response_json(response, status, text, strlen(text));
-	free(text);
+	response_error_header(response, status, sentence, NULL, NULL);
 }

@@ -61,3 +61,12 @@ text_is_label(const char *text, size_t len)
 	}
 	return len > 0 && len <= MAX_LABEL_BYTES;
 }
+
+int
+text_hex_value(uint8_t digit)
+{
+	if (digit >= '0' && digit <= '9')
+		return digit - '0';
+	digit |= 0x20;
+	return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
+}

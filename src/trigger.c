@@ -211,6 +211,9 @@ trigger_run(char *const command[], struct buf *out, int *status,
 	pid_t pid;
 	int   fd, rc;
 
+	/* What was not waited for any more, and has ended since. */
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
 	fd = open_output(err);
 	if (fd == -1)
 		return -1;

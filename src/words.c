@@ -7,16 +7,6 @@
 
 #define BLANKS " \t\n"
 
-/* One word for the array words_parse() gives; -1: it is no word. */
-static int
-add(char **words, size_t *n, const char *word, size_t len)
-{
-	if (len == 0 || *n == MAX_COMMAND_WORDS)
-		return -1;
-	words[(*n)++] = xstrndup(word, len);
-	return 0;
-}
-
 static int
 split_blanks(char **words, const char *text)
 {
@@ -25,8 +15,9 @@ split_blanks(char **words, const char *text)
 	for (text += strspn(text, BLANKS); *text != '\0';
 	    text += len + strspn(text + len, BLANKS)) {
 		len = strcspn(text, BLANKS);
-		if (add(words, &n, text, len) == -1)
+		if (n == MAX_COMMAND_WORDS)
 			return -1;
+		words[n++] = xstrndup(text, len);
 	}
 	return n > 0 ? 0 : -1;
 }
