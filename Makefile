@@ -138,7 +138,8 @@ asan: deps-test
 .PHONY: unit-tests
 unit-tests: $(UNIT_TESTS)
 
-SCRIPTS = tools/deps tools/demo tools/serve examples/ci.sh .ci/run
+SCRIPTS = tools/deps tools/demo tools/serve examples/ci.sh .ci/run \
+	tests/servers/mongodb/build.sh
 MANUALS = man/nompd-sync.1 man/nompd-api.7 man/nompd-store.7 man/nompd-serve.8
 
 # Both compilers without a warning, two static checkers, manual pages, shell
@@ -205,6 +206,7 @@ install: all
 	install -m 644 README.md CHANGELOG.md COPYING $(DESTDIR)$(DOCDIR)/
 	cp -R examples $(DESTDIR)$(DOCDIR)/
 
+# The servers of the tests, which take minutes to build, stay.
 .PHONY: clean
 clean:
-	rm -rf build build-*
+	rm -rf $(filter-out build-servers,$(wildcard build build-*))
