@@ -23,8 +23,8 @@ Record = collections.namedtuple(
     "Record", "key data version deleted updated hash")
 Dump = collections.namedtuple("Dump", "records version last_sync history")
 EMPTY = Dump({}, 0, None, [])
-# A dump without the times: (collection, key) to Record, and two numbers.
-Summary = collections.namedtuple("Summary", "records version runs")
+# A dump without the times; finished: the version that was published last.
+Summary = collections.namedtuple("Summary", "records version runs finished")
 
 
 def check(state):
@@ -43,7 +43,8 @@ def essence(state):
 
 
 def summary(state):
-    return Summary(essence(state), state.version, len(state.history))
+    return Summary(essence(state), state.version, len(state.history),
+                   state.history[-1][0] if state.history else 0)
 
 
 def content(record):
@@ -63,13 +64,14 @@ def check_killed(old, new, seen):
 
 def check_repaired(new, seen, again):
     """A whole run over the same upstream made again out of seen: it ends with
-    the content of new, and has written what differed, with its version."""
-    assert again.version == seen.version + 1
+    the content of new.  It has given its version to what differed, and to what
+    had one that was never published; all else is as it was."""
+    assert again.version == again.finished == seen.version + 1
     assert again.runs == seen.runs + 1
     assert again.records.keys() == new.records.keys()
     for where, record in new.records.items():
         left = seen.records.get(where)
-        if content(left) == content(record):
+        if content(left) == content(record) and left.version <= seen.finished:
             assert again.records[where] == left
         else:
             assert again.records[where] == record._replace(
@@ -80,6 +82,8 @@ class Sqlite:
     """A store is the path of a file."""
 
     name = "sqlite"
+    made = {*model.COLLECTIONS, "SyncMetadata", "SyncHistory",
+            "SyncHistoryKeys"}      # what stands in a store without a run
     share = 1           # of the repetitions of a long test
     run_seconds = 0.06  # that a small run takes, about
     secrets = ()
@@ -201,6 +205,8 @@ class MongoDB:
     """A store is a Database of the server for the tests."""
 
     name = "mongodb"
+    # SyncMetadata comes with its document.
+    made = {*model.COLLECTIONS, "SyncHistory", "SyncHistoryKeys", "SyncLease"}
     share = 0.25
     run_seconds = 0.5
     EPOCH = datetime.datetime(1970, 1, 1)
@@ -330,7 +336,7 @@ class MongoDB:
     def check_unfinished(self, old, seen, new=None):
         """A run that was not published may have raised the version and then
         written a part of its records; it has no history, and none is lost."""
-        assert seen.runs == old.runs
+        assert (seen.runs, seen.finished) == (old.runs, old.finished)
         assert seen.version in (old.version, old.version + 1)
         assert not old.records.keys() - seen.records.keys()
         for where, record in seen.records.items():

@@ -21,8 +21,7 @@ def test_init(sync):
     ended = sync.run("init", key=None)
     assert (ended.status, ended.out) == (0, "")
     assert sync.dump() == EMPTY
-    assert {*model.COLLECTIONS, "SyncMetadata",
-            "SyncHistory"} <= KIND.collections(sync.store)
+    assert KIND.made <= KIND.collections(sync.store)
     assert sync.run().result["version"] == 1
 
 

@@ -70,7 +70,8 @@ def test_old_times_stay(filled):
 
 # What a run may leave that was not published
 
-OLD = stores.Summary({("C", "a"): record("a"), ("C", "b"): record("b")}, 1, 1)
+OLD = stores.Summary({("C", "a"): record("a"), ("C", "b"): record("b")}, 1, 1,
+                     1)
 CHANGED = record("a", 2, deleted=1)
 LEFT = [
     ("raised", OLD._replace(version=2)),
@@ -84,7 +85,7 @@ WRONG = [
     ("old version", OLD._replace(version=2, records={
         **OLD.records, ("C", "a"): record("a", deleted=1)})),
     ("raised twice", OLD._replace(version=3)),
-    ("published", OLD._replace(version=2, runs=2)),
+    ("published", OLD._replace(version=2, runs=2, finished=2)),
 ]
 
 
