@@ -7,6 +7,7 @@
 
 static const struct store_ops *const kinds[] = {
 	&store_sqlite_ops,
+	&store_mongodb_ops,
 };
 
 static bool

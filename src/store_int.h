@@ -69,6 +69,7 @@ struct store_ops {
 };
 
 extern const struct store_ops store_sqlite_ops;
+extern const struct store_ops store_mongodb_ops;
 
 /*
  * Each kind's own structs begin with these.  The front fills ops, trace and
