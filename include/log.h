@@ -30,6 +30,9 @@ void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* True when debug lines are shown: a caller may then spend time on them. */
+bool log_is_debug(void);
+
 /* True when progress is shown: a caller may then spend time on its text. */
 bool log_has_progress(void);
 /*

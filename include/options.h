@@ -14,12 +14,13 @@
 #include "apikey.h"
 #include "error.h"
 #include "log.h"
+#include "store_place.h"
 
 struct secret;
 
 enum command { COMMAND_RUN, COMMAND_INIT, COMMAND_HISTORY, COMMAND_SHOW,
-	COMMAND_RECONVERT, COMMAND_SERVE, COMMAND_KEY_ADD, COMMAND_KEY_LIST,
-	COMMAND_KEY_REVOKE, COMMAND__MAX };
+	COMMAND_RECONVERT, COMMAND_COPY, COMMAND_SERVE, COMMAND_KEY_ADD,
+	COMMAND_KEY_LIST, COMMAND_KEY_REVOKE, COMMAND__MAX };
 
 struct program;
 extern const struct program program_sync;  /* nompd-sync(1) */
@@ -39,8 +40,8 @@ struct max_delete {
  * Texts are borrowed from argv and the environment; options_clear() frees the
  * rest.  Invariant after options_parse() gave 0: help or version is set, or
  * every value is within its range, for COMMAND_RUN upstream is set, for
- * COMMAND_SHOW both words are, and for the key commands api_keys_file and
- * key_name (but COMMAND_KEY_LIST has no name).
+ * COMMAND_SHOW both words are, for COMMAND_COPY from and to, and for the key
+ * commands api_keys_file and key_name (but COMMAND_KEY_LIST has no name).
  */
 struct options {
 	enum command	   command;
@@ -50,7 +51,9 @@ struct options {
 	struct secret	  *upstream_key;    /* NULL: none */
 	const char	  *upstream_key_header;
 	bool		   no_upstream_key;
-	const char	  *store;	    /* "sqlite:nompd.db" */
+	struct store_place store;	    /* "sqlite:nompd.db" */
+	struct store_place from;	    /* copy */
+	struct store_place to;		    /* copy */
 	bool		   dry_run;
 	bool		   plan;	    /* list every change ... */
 	const char	  *plan_file;	    /* ... here; NULL: standard error */
@@ -72,6 +75,7 @@ struct options {
 	unsigned	   workers;	    /* processes that serve FastCGI */
 	enum apikey_scope  scope;	    /* key add */
 	const char	  *key_name;	    /* key add, key revoke */
+	char		 **blanked;	    /* words of argv, as they were */
 };
 
 /*
@@ -80,6 +84,9 @@ struct options {
  * given twice the last one counts).  All faults are collected: err's text then
  * has one fault a line, to be logged line by line, each naming its flag or
  * variable; status STATUS_USAGE.  No fault shows a secret.
+ *
+ * A password in a store's URI is overwritten in argv with asterisks, for anyone
+ * on the machine can read a command line.
  *
  * Starts the log as asked for (log_init()), also before it gives -1, and keeps
  * the key that a run uses out of it until options_clear().  Unknown NOMPD_

@@ -1,7 +1,6 @@
 /*
- * A secret (an API key) in guarded memory: locked, with guard pages around it
- * (libsodium), wiped when freed.  It comes from a variable or a file, never
- * from a flag.
+ * A secret (an API key, a password) in guarded memory: locked, with guard pages
+ * around it (libsodium), wiped when freed.
  */
 #ifndef NOMPD_SECRET_H
 #define NOMPD_SECRET_H
@@ -12,6 +11,12 @@
 #define MAX_SECRET_BYTES 4096
 
 struct secret;
+
+/* What a secret may hold beside printable ASCII. */
+enum secret_kind {
+	SECRET_KEY,	 /* nothing: it goes into a header line */
+	SECRET_PASSWORD, /* all but control characters */
+};
 
 /*
  * Takes the secret from the environment variable name and wipes the variable's
@@ -28,7 +33,13 @@ int secret_from_variable(const char *name, struct secret **out,
  * that was given by mistake).
  */
 int secret_from_file(const char *variable, const char *path,
-    struct secret **out, struct error *err);
+    enum secret_kind kind, struct secret **out, struct error *err);
+/* A password that is a text in memory; name is how errors call it.  The caller
+ * wipes text. */
+int secret_from_text(const char *name, const char *text, struct secret **out,
+    struct error *err);
+/* Overwrites a text with zeros, whatever the compiler thinks of it. */
+void secret_wipe(char *text);
 /* The text, NUL-terminated; borrowed until secret_free(). */
 const char *secret_text(const struct secret *secret);
 /* Wipes and frees; NULL is fine. */

@@ -13,6 +13,10 @@
  *	store_publish				visible from here
  *	store_close				frees the lease
  *
+ * A copy (copy.h) is made in several of these rounds, without a version of its
+ * own: store_versions_set and store_writer_copy instead of store_version_raise,
+ * _put and _delete.
+ *
  * A run that ends before store_publish leaves no finished version; store_close
  * undoes what the kind of store can undo.
  */
@@ -30,6 +34,7 @@
 #define MAX_HOLDER_TEXT 256
 
 struct store;
+struct store_place;
 
 enum store_mode {
 	STORE_WRITE,	/* made when it is not there */
@@ -39,12 +44,13 @@ enum store_mode {
 };
 
 /*
- * Opens the store that uri names ("sqlite:PATH").  -1 (STATUS_STORE): it cannot
- * be made or read, is not a store of ours, or has a newer schema; for a uri of
- * an unknown kind STATUS_USAGE.  Nothing is changed in a store that is refused.
+ * Opens the store at place.  -1 (STATUS_STORE): it cannot be made or read, is
+ * not a store of ours, or has a newer schema; STATUS_USAGE: a URI of an unknown
+ * kind, or with options that are none; STATUS_REFUSED: the user or password is
+ * wrong.  Nothing is changed in a store that is refused.
  */
-int store_open(const char *uri, enum store_mode mode, struct store **out,
-    struct error *err);
+int store_open(const struct store_place *place, enum store_mode mode,
+    struct store **out, struct error *err);
 /* Undoes a run that was not published, frees the lease; NULL is fine. */
 void store_close(struct store *store);
 /* The store's name for messages, without secrets; borrowed. */
@@ -77,6 +83,7 @@ struct store_versions {
 	int64_t finished;
 	int64_t finished_at_ms; /* its SyncedAt; 0 when there is none */
 	int64_t raised;
+	int64_t raised_at_ms; /* LastSyncAt; 0 when there is none */
 };
 int store_versions_get(struct store *store, struct store_versions *out,
     struct error *err);
@@ -87,6 +94,10 @@ int store_versions_get(struct store *store, struct store_versions *out,
  */
 int store_version_raise(struct store *store, int64_t now_ms, int64_t *version,
     struct error *err);
+/* Makes raised and raised_at_ms those of the store; the other two come with
+ * its history. */
+int store_versions_set(struct store *store,
+    const struct store_versions *versions, struct error *err);
 
 /*
  * The old state of a collection, tombstones included, in ascending byte order
@@ -116,9 +127,10 @@ struct store_record {
 	bool	       is_deleted;
 	char	       hash[HASH_TEXT_BYTES];
 };
-/* The live records of a collection in ascending byte order of their keys. */
-int store_live_open(struct store *store, const char *collection,
-    struct store_cursor **out, struct error *err);
+/* The records of a collection in ascending byte order of their keys;
+ * with_deleted: the tombstones too. */
+int store_records_open(struct store *store, const char *collection,
+    bool with_deleted, struct store_cursor **out, struct error *err);
 /* One record by its key, live or not: a cursor that gives one or none. */
 int store_record_open(struct store *store, const char *collection,
     const char *key, size_t len, struct store_cursor **out, struct error *err);
@@ -153,6 +165,7 @@ struct store_put {
 	const uint8_t *data; /* BSON */
 	size_t	       data_len;
 	const uint8_t *hash; /* HASH_BYTES */
+	bool	       is_new; /* there is no record, no tombstone either */
 };
 int store_writer_open(struct store *store, const char *collection,
     int64_t version, int64_t now_ms, struct store_writer **out,
@@ -163,6 +176,9 @@ int store_writer_put(struct store_writer *writer, const struct store_put *put,
 /* Makes the record with that key a tombstone; Data stays. */
 int store_writer_delete(struct store_writer *writer, const char *key,
     size_t len, struct error *err);
+/* Writes a record as it is, with its own version and time. */
+int store_writer_copy(struct store_writer *writer,
+    const struct store_record *record, bool is_new, struct error *err);
 /* Brings out what is not written yet.  Frees writer in any case. */
 int store_writer_close(struct store_writer *writer, struct error *err);
 
@@ -202,6 +218,11 @@ int store_history_next(struct store_cursor *cursor,
 int store_history_keys_open(struct store *store, int64_t version,
     const char *collection, const char *act, struct store_cursor **out,
     struct error *err);
+/* All of them, ascending by version, collection, act and part. */
+int store_history_parts_open(struct store *store, struct store_cursor **out,
+    struct error *err);
+/* 1 = *keys filled (borrowed until the next call), 0 = end, -1 = failed.  For
+ * both of the above. */
 int store_history_keys_next(struct store_cursor *cursor,
     struct store_history_keys *keys, struct error *err);
 

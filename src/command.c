@@ -26,7 +26,7 @@ command_init(const struct options *opts, struct error *err)
 	struct store	     *store;
 	int		      rc;
 
-	if (store_open(opts->store, STORE_WRITE, &store, err) == -1)
+	if (store_open(&opts->store, STORE_WRITE, &store, err) == -1)
 		return -1;
 	rc = store_versions_get(store, &versions, err);
 	if (rc == 0)
@@ -63,8 +63,8 @@ append_record(struct buf *out, const struct store_record *record)
 }
 
 static int
-print_record(const struct options *opts, struct store_cursor *cursor,
-    struct error *err)
+print_record(const struct options *opts, const struct store *store,
+    struct store_cursor *cursor, struct error *err)
 {
 	struct store_record record;
 	struct buf	    text = { 0 };
@@ -75,8 +75,8 @@ print_record(const struct options *opts, struct store_cursor *cursor,
 		return -1;
 	if (rc == 0)
 		return error_set(err, STATUS_NOT_FOUND, "store %s: %s has no"
-		    " record \"%s\"", opts->store, opts->show_collection,
-		    opts->show_key);
+		    " record \"%s\"", store_name(store),
+		    opts->show_collection, opts->show_key);
 	rc = append_record(&text, &record);
 	if (rc == 0) {
 		buf_append_byte(&text, '\n');
@@ -84,8 +84,8 @@ print_record(const struct options *opts, struct store_cursor *cursor,
 		rc = command_flush(err);
 	} else
 		error_set(err, STATUS_STORE, "store %s: the record \"%s\" of"
-		    " %s is damaged: its Data is not BSON", opts->store,
-		    opts->show_key, opts->show_collection);
+		    " %s is damaged: its Data is not BSON",
+		    store_name(store), opts->show_key, opts->show_collection);
 	buf_clear(&text);
 	return rc;
 }
@@ -97,12 +97,12 @@ command_show(const struct options *opts, struct error *err)
 	struct store_cursor *cursor;
 	int		     rc;
 
-	if (store_open(opts->store, STORE_READ, &store, err) == -1)
+	if (store_open(&opts->store, STORE_READ, &store, err) == -1)
 		return -1;
 	rc = store_record_open(store, opts->show_collection, opts->show_key,
 	    strlen(opts->show_key), &cursor, err);
 	if (rc == 0) {
-		rc = print_record(opts, cursor, err);
+		rc = print_record(opts, store, cursor, err);
 		store_cursor_close(cursor);
 	}
 	store_close(store);

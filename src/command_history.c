@@ -264,7 +264,7 @@ command_history(const struct options *opts, struct error *err)
 	struct store *store;
 	int	      rc;
 
-	if (store_open(opts->store, STORE_READ, &store, err) == -1)
+	if (store_open(&opts->store, STORE_READ, &store, err) == -1)
 		return -1;
 	/* The entries and their parts, of one state. */
 	rc = store_begin(store, err);

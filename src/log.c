@@ -322,6 +322,12 @@ log_debug(const char *fmt, ...)
 }
 
 bool
+log_is_debug(void)
+{
+	return state.level >= LOG_LEVEL_DEBUG;
+}
+
+bool
 log_has_progress(void)
 {
 	return state.progress;

@@ -15,7 +15,7 @@
 
 /* Variables without a flag: the upstream's key, switches of the tests. */
 static const char *const other_variables[] = { KEY_VARIABLE, KEY_FILE_VARIABLE,
-	"NOMPD_STORE_TRACE", "NOMPD_STORE_KILL_AT" };
+	PASSWORD_FILE_VARIABLE, "NOMPD_STORE_TRACE", "NOMPD_STORE_KILL_AT" };
 
 /*
  * What Kubernetes sets in every pod beside a service whose name starts with
@@ -433,6 +433,43 @@ is_asked(const struct parse *parse, const char *flag)
 	return parse->flags[find_flag(parse, flag, strlen(flag))] != NULL;
 }
 
+/*
+ * The command line with its passwords, of which argv has none any more: other
+ * users of the machine can read that.
+ */
+static char **
+take_words(struct options *opts, int argc, char *argv[])
+{
+	char **words;
+	int    i, n = 0;
+
+	words = xcalloc((size_t)argc + 1, sizeof(*words));
+	opts->blanked = xcalloc((size_t)argc + 1, sizeof(*opts->blanked));
+	for (i = 0; i < argc; i++) {
+		words[i] = xstrdup(argv[i]);
+		store_place_blank(argv[i]);
+		if (strcmp(words[i], argv[i]) != 0) {
+			opts->blanked[n++] = words[i];
+			continue;
+		}
+		free(words[i]);
+		words[i] = argv[i];
+	}
+	return words;
+}
+
+static void
+free_blanked(struct options *opts)
+{
+	size_t i;
+
+	for (i = 0; opts->blanked != NULL && opts->blanked[i] != NULL; i++) {
+		secret_wipe(opts->blanked[i]);
+		free(opts->blanked[i]);
+	}
+	free((void *)opts->blanked);
+}
+
 int
 options_parse(struct options *opts, const struct program *program, int argc,
     char *argv[], struct error *err)
@@ -442,10 +479,12 @@ options_parse(struct options *opts, const struct program *program, int argc,
 		.program = program,
 		.words = { "" },
 	};
+	char	   **words;
 	int	     rc = 0;
 
 	*opts = (struct options){ 0 };
-	read_arguments(&parse, argc, argv);
+	words = take_words(opts, argc, argv);
+	read_arguments(&parse, argc, words);
 	opts->help = is_asked(&parse, "--help");
 	opts->version = is_asked(&parse, "--version");
 	if (opts->help || opts->version)
@@ -459,8 +498,25 @@ options_parse(struct options *opts, const struct program *program, int argc,
 	warn_unknown_variables();
 	rc = give_faults(&parse, err);
 out:
+	free((void *)words);
 	buf_clear(&parse.faults);
 	return rc;
+}
+
+void
+options_read_password(struct parse *parse, const char *flag,
+    struct store_place *place)
+{
+	const char  *file;
+	struct error err;
+
+	file = options_variable(PASSWORD_FILE_VARIABLE);
+	if (file == NULL || place->uri == NULL ||
+	    !store_place_wants_password(place))
+		return;
+	if (secret_from_file(PASSWORD_FILE_VARIABLE, file, SECRET_PASSWORD,
+	    &place->password, &err) == -1)
+		options_fault(parse, "%s: %s", flag, err.text);
 }
 
 void
@@ -468,6 +524,10 @@ options_clear(struct options *opts)
 {
 	log_forget_secret();
 	secret_free(opts->upstream_key);
+	store_place_clear(&opts->store);
+	store_place_clear(&opts->from);
+	store_place_clear(&opts->to);
 	words_free(opts->sync_command);
+	free_blanked(opts);
 	*opts = (struct options){ 0 };
 }

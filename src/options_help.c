@@ -29,6 +29,15 @@ options_help_text(FILE *out, const char *text)
 	fputc('\n', out);
 }
 
+void
+options_help_password(FILE *out)
+{
+	fprintf(out, "\nA password for the store has no flag:\n  %s\n",
+	    PASSWORD_FILE_VARIABLE);
+	options_help_text(out, "A file with the password for a store's URI "
+	    "that names a user and has no password itself.");
+}
+
 static void
 print_options(const struct program *program, FILE *out)
 {

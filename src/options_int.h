@@ -11,6 +11,9 @@
 #define KEY_VARIABLE	  "NOMPD_UPSTREAM_API_KEY"
 #define KEY_FILE_VARIABLE "NOMPD_UPSTREAM_API_KEY_FILE"
 
+/* The password for a store's URI that names a user and has none itself. */
+#define PASSWORD_FILE_VARIABLE "NOMPD_STORE_PASSWORD_FILE"
+
 /* A command as one bit of option_row's commands. */
 #define FOR(command) (1U << (command))
 /* Beside them: a wrong value may hold a secret and is not shown. */
@@ -112,6 +115,11 @@ const char *options_shown(char shown[MAX_SHOWN_BYTES], const char *value);
 const char *options_variable(const char *name);
 /* Was it given, as a flag or a variable, be it good or not? */
 bool options_is_given(const struct parse *parse, const char *flag);
+/* Reads the password that the place of flag may want, from its file. */
+void options_read_password(struct parse *parse, const char *flag,
+    struct store_place *place);
+/* Prints what the help text says of that file. */
+void options_help_password(FILE *out);
 /* Prints text, indented and broken between words. */
 void options_help_text(FILE *out, const char *text);
 

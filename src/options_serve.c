@@ -9,6 +9,7 @@ check(struct parse *parse)
 	char	    shown[MAX_SHOWN_BYTES];
 	const char *name;
 
+	options_read_password(parse, "--store", &parse->opts->store);
 	if (parse->command == COMMAND_SERVE)
 		return;
 	if (parse->opts->api_keys_file == NULL)
@@ -46,6 +47,7 @@ const struct program program_serve = {
 	.unnamed = COMMAND_SERVE,
 	.unnamed_text = "serving",
 	.check = check,
+	.help = options_help_password,
 	.statuses = statuses,
 	.n_statuses = LENGTH(statuses),
 };

@@ -15,7 +15,7 @@ read_key(struct parse *parse, const char *file)
 	int	     rc;
 
 	if (file != NULL)
-		rc = secret_from_file(KEY_FILE_VARIABLE, file,
+		rc = secret_from_file(KEY_FILE_VARIABLE, file, SECRET_KEY,
 		    &parse->opts->upstream_key, &err);
 	else
 		rc = secret_from_variable(KEY_VARIABLE,
@@ -92,12 +92,28 @@ check_show(struct parse *parse)
 }
 
 static void
+check_copy(struct parse *parse)
+{
+	if (parse->opts->from.uri == NULL)
+		options_fault(parse, "--from: want the store to copy, there or"
+		    " in NOMPD_COPY_FROM; have none");
+	if (parse->opts->to.uri == NULL)
+		options_fault(parse, "--to: want the store to make, there or"
+		    " in NOMPD_COPY_TO; have none");
+	options_read_password(parse, "--from", &parse->opts->from);
+	options_read_password(parse, "--to", &parse->opts->to);
+}
+
+static void
 check(struct parse *parse)
 {
+	options_read_password(parse, "--store", &parse->opts->store);
 	if (parse->command == COMMAND_RUN)
 		check_run(parse);
 	else if (parse->command == COMMAND_SHOW)
 		check_show(parse);
+	else if (parse->command == COMMAND_COPY)
+		check_copy(parse);
 }
 
 static void
@@ -107,6 +123,7 @@ help(FILE *out)
 	    KEY_FILE_VARIABLE);
 	options_help_text(out, "The upstream's key, or a file that holds it; "
 	    "one of them.");
+	options_help_password(out);
 }
 
 static const struct status_row statuses[] = {
@@ -119,7 +136,8 @@ static const struct status_row statuses[] = {
 	{ STATUS_STORE, "the store failed or is not ours" },
 	{ STATUS_BUSY, "another run is active" },
 	{ STATUS_PROTOCOL, "the upstream answered something else" },
-	{ STATUS_REFUSED, "the upstream refused the key" },
+	{ STATUS_REFUSED, "the upstream refused the key, or the store the "
+	    "password" },
 	{ STATUS_SIGINT, "interrupted (SIGINT)" },
 	{ STATUS_SIGTERM, "terminated (SIGTERM)" },
 };

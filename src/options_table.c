@@ -30,15 +30,17 @@
 #define NUMBER(constant) TEXT_OF(constant)
 
 #define FOR_RUN	     FOR(COMMAND_RUN)
+#define FOR_COPY     FOR(COMMAND_COPY)
 #define FOR_WRITERS  (FOR(COMMAND_RUN) | FOR(COMMAND_RECONVERT))
+#define FOR_LEASE    (FOR_WRITERS | FOR_COPY)
 #define FOR_HISTORY  FOR(COMMAND_HISTORY)
 #define FOR_SERVE    FOR(COMMAND_SERVE)
 #define FOR_ALL	     (FOR(COMMAND__MAX) - 1)
 #define FOR_KEYS \
 	(FOR(COMMAND_KEY_ADD) | FOR(COMMAND_KEY_LIST) | \
 	FOR(COMMAND_KEY_REVOKE))
-#define FOR_STORE    (FOR_ALL & ~FOR_KEYS)
-#define FOR_SYNC     (FOR_STORE & ~FOR_SERVE)
+#define FOR_STORE    (FOR_ALL & ~FOR_KEYS & ~FOR_COPY)
+#define FOR_SYNC     (FOR_ALL & ~FOR_KEYS & ~FOR_SERVE)
 
 static const char *
 set_switch(bool *out, const char *value)
@@ -170,17 +172,19 @@ set_no_upstream_key(struct options *opts, const char *value)
 static const char *
 set_store(struct options *opts, const char *value)
 {
-	static const char scheme[] = "sqlite:";
+	return store_place_set(&opts->store, value);
+}
 
-	if (strncmp(value, scheme, strlen(scheme)) == 0 &&
-	    value[strlen(scheme)] != '\0') {
-		opts->store = value;
-		return NULL;
-	}
-	if (strchr(value, ':') == NULL)
-		return "want a store's kind before its name: write "
-		       "sqlite:PATH for a file";
-	return "want sqlite:PATH";
+static const char *
+set_from(struct options *opts, const char *value)
+{
+	return store_place_set(&opts->from, value);
+}
+
+static const char *
+set_to(struct options *opts, const char *value)
+{
+	return store_place_set(&opts->to, value);
 }
 
 static const char *
@@ -392,7 +396,11 @@ const struct option_row option_rows[] = {
 	    "The upstream takes no key; without this a missing one is an "
 	    "error." },
 	{ "--store", "NOMPD_STORE", " URI", "sqlite:nompd.db", set_store,
-	    FOR_STORE, "The store: sqlite:PATH." },
+	    FOR_STORE, "The store: sqlite:PATH or mongodb://HOST/DATABASE." },
+	{ "--from", "NOMPD_COPY_FROM", " URI", NULL, set_from, FOR_COPY,
+	    "copy: the store to copy." },
+	{ "--to", "NOMPD_COPY_TO", " URI", NULL, set_to, FOR_COPY,
+	    "copy: the store to make of it." },
 	{ "--dry-run", "NOMPD_DRY_RUN", NULL, NULL, set_dry_run, FOR_WRITERS,
 	    "Print the result there would be; write nothing." },
 	{ "--plan", "NOMPD_PLAN", "[=FILE]", NULL, set_plan, FOR_WRITERS,
@@ -409,8 +417,8 @@ const struct option_row option_rows[] = {
 	    "The longest that one request may take: 500ms, 30s, 5m, 1h, 2d, "
 	    "or plain seconds." },
 	{ "--deadline", "NOMPD_DEADLINE", " TIME", "1h", set_deadline,
-	    FOR_WRITERS, "The longest that the whole run may take." },
-	{ "--wait", "NOMPD_WAIT", " TIME", "0s", set_wait, FOR_WRITERS,
+	    FOR_LEASE, "The longest that the whole run may take." },
+	{ "--wait", "NOMPD_WAIT", " TIME", "0s", set_wait, FOR_LEASE,
 	    "How long to wait for another run to end." },
 	{ "--ca-file", "NOMPD_CA_FILE", " FILE", NULL, set_ca_file, FOR_RUN,
 	    "Certificates (PEM) to trust instead of the system's." },
@@ -453,6 +461,8 @@ const struct command_row command_rows[COMMAND__MAX] = {
 	    "print one record as JSON" },
 	[COMMAND_RECONVERT] = { "reconvert", "", 0,
 	    "convert the stored resources again" },
+	[COMMAND_COPY] = { "copy", "", 0,
+	    "copy a whole store into another one" },
 	[COMMAND_SERVE] = { NULL, "", 0,
 	    "answer a web server: CGI, or FastCGI when standard input is a "
 	    "listening socket" },

@@ -145,17 +145,20 @@ static int
 write_body(struct sink *sink, struct store *store,
     const struct question *question, int64_t version, struct error *err)
 {
-	struct store_cursor *cursor;
+	struct store_cursor *cursor = NULL;
 	char		     head[64];
-	int		     len, rc;
+	int		     len, rc = 0;
 
-	if (store_changes_open(store, collection_name(question->collection),
-	    question->since, question->has_since, &cursor, err) == -1)
+	/* Before the first run is finished there is nothing to show. */
+	if (version > 0 && store_changes_open(store,
+	    collection_name(question->collection), question->since,
+	    question->has_since, &cursor, err) == -1)
 		return -1;
 	len = snprintf(head, sizeof(head), "{\"currentVersion\":%" PRId64
 	    ",\"items\":[", version);
 	buf_append(&sink->piece, head, (size_t)len);
-	rc = write_items(sink, cursor, err);
+	if (cursor != NULL)
+		rc = write_items(sink, cursor, err);
 	if (rc == 0) {
 		buf_append(&sink->piece, "]}", 2);
 		rc = send_piece(sink) == -1;

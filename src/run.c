@@ -34,7 +34,7 @@ open_store(struct run *run, enum store_mode mode, struct error *err)
 {
 	const struct options *opts = run->opts;
 
-	if (store_open(opts->store, mode, &run->store, err) == -1)
+	if (store_open(&opts->store, mode, &run->store, err) == -1)
 		return -1;
 	return opts->dry_run ? 0 : lease_take(run->store, opts->wait_ms, err);
 }

@@ -34,7 +34,7 @@ secret_new(const char *name, struct secret **out, struct error *err)
 	if (secret->text == NULL) {
 		secret_free(secret);
 		return error_set(err, STATUS_USAGE,
-		    "%s: no guarded memory to keep the key in: %s", name,
+		    "%s: no guarded memory to keep it in: %s", name,
 		    strerror(errno));
 	}
 	*out = secret;
@@ -43,19 +43,26 @@ secret_new(const char *name, struct secret **out, struct error *err)
 
 /* Judges the len bytes of text without ever showing them. */
 static int
-check_text(const char *name, const char *text, size_t len, struct error *err)
+check_text(const char *name, enum secret_kind kind, const char *text,
+    size_t len, struct error *err)
 {
-	size_t i;
+	unsigned char byte;
+	size_t	      i;
 
 	if (len > MAX_SECRET_BYTES)
 		return error_set(err, STATUS_USAGE,
-		    "%s: want at most %d bytes; the key is longer", name,
+		    "%s: want at most %d bytes; it is longer", name,
 		    MAX_SECRET_BYTES);
 	for (i = 0; i < len; i++) {
-		if (text[i] < 0x20 || text[i] > 0x7e)
+		byte = (unsigned char)text[i];
+		if (byte < 0x20 || byte == 0x7f)
 			return error_set(err, STATUS_USAGE,
-			    "%s: want printable ASCII; byte %zu of the key is "
-			    "a control character or not ASCII", name, i + 1);
+			    "%s: want no control characters; byte %zu is one",
+			    name, i + 1);
+		if (byte > 0x7f && kind == SECRET_KEY)
+			return error_set(err, STATUS_USAGE,
+			    "%s: want printable ASCII; byte %zu is not ASCII",
+			    name, i + 1);
 	}
 	return 0;
 }
@@ -73,7 +80,7 @@ secret_from_variable(const char *name, struct secret **out, struct error *err)
 	if (value == NULL || value[0] == '\0')
 		return 0;
 	len = strlen(value);
-	if (check_text(name, value, len, err) == -1 ||
+	if (check_text(name, SECRET_KEY, value, len, err) == -1 ||
 	    secret_new(name, &secret, err) == -1)
 		goto out;
 	memcpy(secret->text, value, len + 1);
@@ -119,8 +126,8 @@ drop_newline(const char *text, size_t len)
 
 /* The bytes of the file into secret; name is how errors call it. */
 static int
-read_file(const char *name, const char *path, struct secret *secret,
-    struct error *err)
+read_file(const char *name, const char *path, enum secret_kind kind,
+    struct secret *secret, struct error *err)
 {
 	ssize_t n = -1;
 	size_t	len;
@@ -140,13 +147,14 @@ read_file(const char *name, const char *path, struct secret *secret,
 	secret->text[len] = '\0';
 	if (len == 0)
 		return error_set(err, STATUS_USAGE,
-		    "%s: want a key in the file; it is empty", name);
-	return check_text(name, secret->text, len, err);
+		    "%s: want a %s in the file; it is empty", name,
+		    kind == SECRET_KEY ? "key" : "password");
+	return check_text(name, kind, secret->text, len, err);
 }
 
 int
-secret_from_file(const char *variable, const char *path, struct secret **out,
-    struct error *err)
+secret_from_file(const char *variable, const char *path,
+    enum secret_kind kind, struct secret **out, struct error *err)
 {
 	struct secret *secret = NULL;
 	char	      *name;
@@ -157,7 +165,7 @@ secret_from_file(const char *variable, const char *path, struct secret **out,
 	name = strchr(path, '/') != NULL ?
 	    xasprintf("%s: %s", variable, path) : xstrdup(variable);
 	if (secret_new(name, &secret, err) == -1 ||
-	    read_file(name, path, secret, err) == -1)
+	    read_file(name, path, kind, secret, err) == -1)
 		goto out;
 	(void)sodium_mprotect_readonly(secret->text);
 	*out = secret;
@@ -167,6 +175,27 @@ out:
 	secret_free(secret);
 	free(name);
 	return rc;
+}
+
+int
+secret_from_text(const char *name, const char *text, struct secret **out,
+    struct error *err)
+{
+	size_t len = strlen(text);
+
+	*out = NULL;
+	if (check_text(name, SECRET_PASSWORD, text, len, err) == -1 ||
+	    secret_new(name, out, err) == -1)
+		return -1;
+	memcpy((*out)->text, text, len + 1);
+	(void)sodium_mprotect_readonly((*out)->text);
+	return 0;
+}
+
+void
+secret_wipe(char *text)
+{
+	sodium_memzero(text, strlen(text));
 }
 
 const char *

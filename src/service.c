@@ -13,7 +13,7 @@ service_begin(struct service *service, struct store **out, struct error *err)
 {
 	if (service->store != NULL && store_is_replaced(service->store))
 		close_store(service);
-	if (service->store == NULL && store_open(service->opts->store,
+	if (service->store == NULL && store_open(&service->opts->store,
 	    STORE_READ, &service->store, err) == -1)
 		return -1;
 	if (store_begin(service->store, err) == -1) {

@@ -51,7 +51,7 @@ source_from_store(struct store *store, enum collection collection,
 	source = xcalloc(1, sizeof(*source));
 	source->collection = collection;
 	source->store = store;
-	if (store_live_open(store, collection_name(collection),
+	if (store_records_open(store, collection_name(collection), false,
 	    &source->stored, err) == -1) {
 		source_close(source);
 		return -1;

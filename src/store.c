@@ -2,15 +2,30 @@
 #include <string.h>
 
 #include "store_int.h"
+#include "store_place.h"
 #include "xalloc.h"
 
 static const struct store_ops *const kinds[] = {
 	&store_sqlite_ops,
+	&store_mongodb_ops,
 };
 
+static bool
+has_scheme(const struct store_ops *kind, const char *uri)
+{
+	size_t i;
+
+	for (i = 0; kind->schemes[i] != NULL; i++) {
+		if (strncmp(uri, kind->schemes[i], strlen(kind->schemes[i])) ==
+		    0)
+			return true;
+	}
+	return false;
+}
+
 int
-store_open(const char *uri, enum store_mode mode, struct store **out,
-    struct error *err)
+store_open(const struct store_place *place, enum store_mode mode,
+    struct store **out, struct error *err)
 {
 	const struct store_ops *kind;
 	size_t			i;
@@ -18,16 +33,16 @@ store_open(const char *uri, enum store_mode mode, struct store **out,
 	*out = NULL;
 	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		kind = kinds[i];
-		if (strncmp(uri, kind->scheme, strlen(kind->scheme)) != 0)
+		if (!has_scheme(kind, place->uri))
 			continue;
-		if (kind->open(uri, mode, out, err) == -1)
+		if (kind->open(place, mode, out, err) == -1)
 			return -1;
 		(*out)->ops = kind;
 		store_trace_init(&(*out)->trace);
 		return 0;
 	}
-	return error_set(err, STATUS_USAGE, "--store: no kind of store knows"
-	    " this URI (write sqlite:PATH)");
+	return error_set(err, STATUS_USAGE, "no kind of store knows this"
+	    " URI (write sqlite:PATH or mongodb://HOST/DATABASE)");
 }
 
 void
@@ -93,6 +108,15 @@ store_version_raise(struct store *store, int64_t now_ms, int64_t *version,
 	    err), err);
 }
 
+int
+store_versions_set(struct store *store, const struct store_versions *versions,
+    struct error *err)
+{
+	store_trace_step(store, "versions", "");
+	return named(store, store->ops->versions_set(store, versions, err),
+	    err);
+}
+
 /* A cursor that was opened gets what all cursors have. */
 static int
 opened(struct store *store, int rc, struct store_cursor **out,
@@ -148,11 +172,11 @@ store_state_next(struct store_cursor *cursor, struct store_state *state,
 }
 
 int
-store_live_open(struct store *store, const char *collection,
-    struct store_cursor **out, struct error *err)
+store_records_open(struct store *store, const char *collection,
+    bool with_deleted, struct store_cursor **out, struct error *err)
 {
-	return opened(store, store->ops->live_open(store, collection, out,
-	    err), out, err);
+	return opened(store, store->ops->records_open(store, collection,
+	    with_deleted, out, err), out, err);
 }
 
 int
@@ -255,6 +279,15 @@ store_writer_delete(struct store_writer *writer, const char *key, size_t len,
 }
 
 int
+store_writer_copy(struct store_writer *writer,
+    const struct store_record *record, bool is_new, struct error *err)
+{
+	store_trace_step(writer->store, "copy", record->key);
+	return named(writer->store, writer->store->ops->writer_copy(writer,
+	    record, is_new, err), err);
+}
+
+int
 store_writer_close(struct store_writer *writer, struct error *err)
 {
 	struct store *store = writer->store;
@@ -303,6 +336,14 @@ store_history_keys_open(struct store *store, int64_t version,
 {
 	return opened(store, store->ops->history_keys_open(store, version,
 	    collection, act, out, err), out, err);
+}
+
+int
+store_history_parts_open(struct store *store, struct store_cursor **out,
+    struct error *err)
+{
+	return opened(store, store->ops->history_parts_open(store, out, err),
+	    out, err);
 }
 
 int

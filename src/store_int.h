@@ -7,9 +7,9 @@
 
 /* A kind of store: a row of functions, each as its namesake in store.h. */
 struct store_ops {
-	const char *scheme; /* "sqlite:" */
-	int (*open)(const char *uri, enum store_mode mode, struct store **out,
-	    struct error *err);
+	const char *const *schemes; /* as in "sqlite:"; the last is NULL */
+	int (*open)(const struct store_place *place, enum store_mode mode,
+	    struct store **out, struct error *err);
 	void (*close)(struct store *store);
 	int (*lease_try)(struct store *store, char holder[MAX_HOLDER_TEXT],
 	    struct error *err);
@@ -20,12 +20,14 @@ struct store_ops {
 	    struct error *err);
 	int (*version_raise)(struct store *store, int64_t now_ms,
 	    int64_t *version, struct error *err);
+	int (*versions_set)(struct store *store,
+	    const struct store_versions *versions, struct error *err);
 	int (*state_open)(struct store *store, const char *collection,
 	    struct store_cursor **out, struct error *err);
 	int (*state_next)(struct store_cursor *cursor,
 	    struct store_state *state, struct error *err);
-	int (*live_open)(struct store *store, const char *collection,
-	    struct store_cursor **out, struct error *err);
+	int (*records_open)(struct store *store, const char *collection,
+	    bool with_deleted, struct store_cursor **out, struct error *err);
 	int (*record_open)(struct store *store, const char *collection,
 	    const char *key, size_t len, struct store_cursor **out,
 	    struct error *err);
@@ -43,6 +45,9 @@ struct store_ops {
 	    const struct store_put *put, struct error *err);
 	int (*writer_delete)(struct store_writer *writer, const char *key,
 	    size_t len, struct error *err);
+	int (*writer_copy)(struct store_writer *writer,
+	    const struct store_record *record, bool is_new,
+	    struct error *err);
 	int (*writer_close)(struct store_writer *writer, struct error *err);
 	int (*history_put)(struct store *store,
 	    const struct store_history *entry, struct error *err);
@@ -55,6 +60,8 @@ struct store_ops {
 	int (*history_keys_open)(struct store *store, int64_t version,
 	    const char *collection, const char *act,
 	    struct store_cursor **out, struct error *err);
+	int (*history_parts_open)(struct store *store,
+	    struct store_cursor **out, struct error *err);
 	int (*history_keys_next)(struct store_cursor *cursor,
 	    struct store_history_keys *keys, struct error *err);
 	void (*cursor_close)(struct store_cursor *cursor);
@@ -62,6 +69,7 @@ struct store_ops {
 };
 
 extern const struct store_ops store_sqlite_ops;
+extern const struct store_ops store_mongodb_ops;
 
 /*
  * Each kind's own structs begin with these.  The front fills ops, trace and

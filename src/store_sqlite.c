@@ -1,7 +1,8 @@
 /*
  * The embedded store: one SQLite file in WAL mode, one transaction a run.
  * Readers see the last committed run throughout; a run that dies leaves
- * nothing.  The reading half is store_sqlite_read.c.
+ * nothing.  What it answers is in store_sqlite_read.c, what is written to it in
+ * store_sqlite_write.c.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +18,7 @@
 #include "collection.h"
 #include "log.h"
 #include "sqlite_db.h"
+#include "store_place.h"
 #include "store_sqlite_int.h"
 #include "xalloc.h"
 
@@ -283,11 +285,11 @@ open_for_read(struct store_sqlite *store, enum store_mode mode,
 }
 
 static int
-sqlite_open(const char *uri, enum store_mode mode, struct store **out,
-    struct error *err)
+sqlite_open(const struct store_place *place, enum store_mode mode,
+    struct store **out, struct error *err)
 {
 	struct store_sqlite *store;
-	const char	    *path = uri + strlen(SCHEME);
+	const char	    *path = place->uri + strlen(SCHEME);
 	int		     rc;
 
 	store = xcalloc(1, sizeof(*store));
@@ -414,116 +416,19 @@ sqlite_version_raise(struct store *base, int64_t now_ms, int64_t *version,
 	    (long long)now_ms);
 }
 
-struct sqlite_writer {
-	struct store_writer base;
-	sqlite3_stmt	   *put;
-	sqlite3_stmt	   *delete;
-};
-
-static void
-writer_free(struct sqlite_writer *writer)
-{
-	sqlite3_finalize(writer->put);
-	sqlite3_finalize(writer->delete);
-	free(writer);
-}
-
 static int
-sqlite_writer_open(struct store *base, const char *collection,
-    int64_t version, int64_t now_ms, struct store_writer **out,
-    struct error *err)
-{
-	struct store_sqlite  *store = (struct store_sqlite *)base;
-	struct sqlite_writer *writer;
-	long long	      at = now_ms, number = version;
-
-	writer = xcalloc(1, sizeof(*writer));
-	if (sqlite_db_prepare(store->db, &writer->put, err,
-	    "INSERT INTO \"%s\" (BusinessKey, Version, IsDeleted, UpdatedAt,"
-	    " ContentHash, Data) VALUES (?1, %lld, 0, %lld, ?2, ?3)"
-	    " ON CONFLICT (BusinessKey) DO UPDATE SET"
-	    " Version = excluded.Version, IsDeleted = 0,"
-	    " UpdatedAt = excluded.UpdatedAt,"
-	    " ContentHash = excluded.ContentHash, Data = excluded.Data",
-	    collection, number, at) == -1 ||
-	    sqlite_db_prepare(store->db, &writer->delete, err,
-	    "UPDATE \"%s\" SET Version = %lld, IsDeleted = 1,"
-	    " UpdatedAt = %lld WHERE BusinessKey = ?1", collection, number,
-	    at) == -1) {
-		writer_free(writer);
-		return -1;
-	}
-	*out = &writer->base;
-	return 0;
-}
-
-static int
-sqlite_writer_put(struct store_writer *base, const struct store_put *put,
-    struct error *err)
-{
-	struct sqlite_writer *writer = (struct sqlite_writer *)base;
-	char		      hash[HASH_TEXT_BYTES];
-
-	hash_format(put->hash, hash);
-	sqlite_db_bind_text(writer->put, 1, put->key, put->len);
-	sqlite_db_bind_text(writer->put, 2, hash, sizeof(hash) - 1);
-	sqlite_db_bind_blob(writer->put, 3, put->data, put->data_len);
-	return sqlite_db_run(writer->put, err);
-}
-
-static int
-sqlite_writer_delete(struct store_writer *base, const char *key, size_t len,
-    struct error *err)
-{
-	struct sqlite_writer *writer = (struct sqlite_writer *)base;
-
-	sqlite_db_bind_text(writer->delete, 1, key, len);
-	return sqlite_db_run(writer->delete, err);
-}
-
-static int
-sqlite_writer_close(struct store_writer *base, struct error *err)
-{
-	(void)err;
-	writer_free((struct sqlite_writer *)base);
-	return 0;
-}
-
-static int
-sqlite_history_put(struct store *base, const struct store_history *entry,
+sqlite_versions_set(struct store *base, const struct store_versions *versions,
     struct error *err)
 {
 	struct store_sqlite *store = (struct store_sqlite *)base;
 	sqlite3_stmt	    *statement;
 	int		     rc;
 
-	if (sqlite_db_prepare(store->db, &statement, err, "INSERT INTO"
-	    " SyncHistory VALUES (%lld, %lld, %lld, ?1)",
-	    (long long)entry->version, (long long)entry->synced_at_ms,
-	    (long long)entry->duration_ms) == -1)
+	if (sqlite_db_prepare(store->db, &statement, err, "INSERT OR REPLACE"
+	    " INTO SyncMetadata VALUES ('sync', %lld, %lld)",
+	    (long long)versions->raised, (long long)versions->raised_at_ms) ==
+	    -1)
 		return -1;
-	sqlite_db_bind_blob(statement, 1, entry->tallies, entry->tallies_len);
-	rc = sqlite_db_run(statement, err);
-	sqlite3_finalize(statement);
-	return rc;
-}
-
-static int
-sqlite_history_keys_put(struct store *base,
-    const struct store_history_keys *keys, struct error *err)
-{
-	struct store_sqlite *store = (struct store_sqlite *)base;
-	sqlite3_stmt	    *statement;
-	int		     rc;
-
-	if (sqlite_db_prepare(store->db, &statement, err, "INSERT INTO"
-	    " SyncHistoryKeys VALUES (%lld, ?1, ?2, %lld, ?3)",
-	    (long long)keys->version, (long long)keys->part) == -1)
-		return -1;
-	sqlite_db_bind_text(statement, 1, keys->collection,
-	    strlen(keys->collection));
-	sqlite_db_bind_text(statement, 2, keys->act, strlen(keys->act));
-	sqlite_db_bind_blob(statement, 3, keys->keys, keys->keys_len);
 	rc = sqlite_db_run(statement, err);
 	sqlite3_finalize(statement);
 	return rc;
@@ -546,8 +451,10 @@ sqlite_publish(struct store *base, struct error *err)
 	return 0;
 }
 
+static const char *const schemes[] = { SCHEME, NULL };
+
 const struct store_ops store_sqlite_ops = {
-	.scheme = SCHEME,
+	.schemes = schemes,
 	.open = sqlite_open,
 	.close = sqlite_close,
 	.lease_try = sqlite_lease_try,
@@ -556,22 +463,25 @@ const struct store_ops store_sqlite_ops = {
 	.is_replaced = sqlite_is_replaced,
 	.versions_get = store_sqlite_versions_get,
 	.version_raise = sqlite_version_raise,
+	.versions_set = sqlite_versions_set,
 	.state_open = store_sqlite_state_open,
 	.state_next = store_sqlite_state_next,
-	.live_open = store_sqlite_live_open,
+	.records_open = store_sqlite_records_open,
 	.record_open = store_sqlite_record_open,
 	.record_next = store_sqlite_record_next,
 	.changes_open = store_sqlite_changes_open,
 	.counts_get = store_sqlite_counts_get,
-	.writer_open = sqlite_writer_open,
-	.writer_put = sqlite_writer_put,
-	.writer_delete = sqlite_writer_delete,
-	.writer_close = sqlite_writer_close,
-	.history_put = sqlite_history_put,
-	.history_keys_put = sqlite_history_keys_put,
+	.writer_open = store_sqlite_writer_open,
+	.writer_put = store_sqlite_writer_put,
+	.writer_delete = store_sqlite_writer_delete,
+	.writer_copy = store_sqlite_writer_copy,
+	.writer_close = store_sqlite_writer_close,
+	.history_put = store_sqlite_history_put,
+	.history_keys_put = store_sqlite_history_keys_put,
 	.history_open = store_sqlite_history_open,
 	.history_next = store_sqlite_history_next,
 	.history_keys_open = store_sqlite_history_keys_open,
+	.history_parts_open = store_sqlite_history_parts_open,
 	.history_keys_next = store_sqlite_history_keys_next,
 	.cursor_close = store_sqlite_cursor_close,
 	.publish = sqlite_publish,

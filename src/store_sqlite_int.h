@@ -28,8 +28,8 @@ int store_sqlite_state_open(struct store *base, const char *collection,
     struct store_cursor **out, struct error *err);
 int store_sqlite_state_next(struct store_cursor *base,
     struct store_state *state, struct error *err);
-int store_sqlite_live_open(struct store *base, const char *collection,
-    struct store_cursor **out, struct error *err);
+int store_sqlite_records_open(struct store *base, const char *collection,
+    bool with_deleted, struct store_cursor **out, struct error *err);
 int store_sqlite_record_open(struct store *base, const char *collection,
     const char *key, size_t len, struct store_cursor **out,
     struct error *err);
@@ -47,8 +47,24 @@ int store_sqlite_history_next(struct store_cursor *base,
 int store_sqlite_history_keys_open(struct store *base, int64_t version,
     const char *collection, const char *act, struct store_cursor **out,
     struct error *err);
+int store_sqlite_history_parts_open(struct store *base,
+    struct store_cursor **out, struct error *err);
 int store_sqlite_history_keys_next(struct store_cursor *base,
     struct store_history_keys *keys, struct error *err);
+int store_sqlite_writer_open(struct store *base, const char *collection,
+    int64_t version, int64_t now_ms, struct store_writer **out,
+    struct error *err);
+int store_sqlite_writer_put(struct store_writer *base,
+    const struct store_put *put, struct error *err);
+int store_sqlite_writer_delete(struct store_writer *base, const char *key,
+    size_t len, struct error *err);
+int store_sqlite_writer_copy(struct store_writer *base,
+    const struct store_record *record, bool is_new, struct error *err);
+int store_sqlite_writer_close(struct store_writer *base, struct error *err);
+int store_sqlite_history_put(struct store *base,
+    const struct store_history *entry, struct error *err);
+int store_sqlite_history_keys_put(struct store *base,
+    const struct store_history_keys *keys, struct error *err);
 void store_sqlite_cursor_close(struct store_cursor *base);
 
 #endif

@@ -20,8 +20,9 @@ store_sqlite_versions_get(struct store *base, struct store_versions *out,
 	int		     rc;
 
 	if (sqlite_kept_lend(&store->kept, store->db, &statement, err,
-	    "SELECT raised, Version, SyncedAt FROM"
-	    " (SELECT max(CurrentVersion) AS raised FROM SyncMetadata)"
+	    "SELECT raised, LastSyncAt, Version, SyncedAt FROM"
+	    " (SELECT max(CurrentVersion) AS raised, LastSyncAt"
+	    " FROM SyncMetadata)"
 	    " LEFT JOIN (SELECT Version, SyncedAt FROM SyncHistory"
 	    " ORDER BY Version DESC LIMIT 1)") == -1)
 		return -1;
@@ -29,8 +30,9 @@ store_sqlite_versions_get(struct store *base, struct store_versions *out,
 	rc = sqlite_db_step(statement, err);
 	if (rc == 1) {
 		out->raised = sqlite3_column_int64(statement, 0);
-		out->finished = sqlite3_column_int64(statement, 1);
-		out->finished_at_ms = sqlite3_column_int64(statement, 2);
+		out->raised_at_ms = sqlite3_column_int64(statement, 1);
+		out->finished = sqlite3_column_int64(statement, 2);
+		out->finished_at_ms = sqlite3_column_int64(statement, 3);
 	}
 	sqlite_kept_return(&store->kept, statement);
 	return rc == -1 ? -1 : 0;
@@ -138,16 +140,16 @@ store_sqlite_state_next(struct store_cursor *base, struct store_state *state,
 	"BusinessKey, Data, Version, UpdatedAt, IsDeleted, ContentHash"
 
 int
-store_sqlite_live_open(struct store *base, const char *collection,
-    struct store_cursor **out, struct error *err)
+store_sqlite_records_open(struct store *base, const char *collection,
+    bool with_deleted, struct store_cursor **out, struct error *err)
 {
 	struct store_sqlite *store = (struct store_sqlite *)base;
 	sqlite3_stmt	    *statement;
 	int		     rc;
 
 	rc = sqlite_kept_lend(&store->kept, store->db, &statement, err,
-	    "SELECT " RECORD_COLUMNS " FROM \"%s\" WHERE IsDeleted = 0"
-	    " ORDER BY BusinessKey", collection);
+	    "SELECT " RECORD_COLUMNS " FROM \"%s\"%s ORDER BY BusinessKey",
+	    collection, with_deleted ? "" : " WHERE IsDeleted = 0");
 	return cursor_new(statement, rc, out);
 }
 
@@ -266,6 +268,22 @@ store_sqlite_history_next(struct store_cursor *base,
 	return 1;
 }
 
+#define PART_COLUMNS "Version, Collection, Act, Part, Keys"
+
+int
+store_sqlite_history_parts_open(struct store *base, struct store_cursor **out,
+    struct error *err)
+{
+	struct store_sqlite *store = (struct store_sqlite *)base;
+	sqlite3_stmt	    *statement;
+	int		     rc;
+
+	rc = sqlite_kept_lend(&store->kept, store->db, &statement, err,
+	    "SELECT " PART_COLUMNS " FROM SyncHistoryKeys"
+	    " ORDER BY Version, Collection, Act, Part");
+	return cursor_new(statement, rc, out);
+}
+
 int
 store_sqlite_history_keys_open(struct store *base, int64_t version,
     const char *collection, const char *act, struct store_cursor **out,
@@ -276,7 +294,7 @@ store_sqlite_history_keys_open(struct store *base, int64_t version,
 	int		     rc;
 
 	rc = sqlite_kept_lend(&store->kept, store->db, &statement, err,
-	    "SELECT Version, Part, Keys FROM SyncHistoryKeys WHERE"
+	    "SELECT " PART_COLUMNS " FROM SyncHistoryKeys WHERE"
 	    " Version = ?1 AND Collection = ?2 AND Act = ?3"
 	    " ORDER BY Part");
 	if (rc == 0) {
@@ -292,6 +310,7 @@ store_sqlite_history_keys_next(struct store_cursor *base,
     struct store_history_keys *keys, struct error *err)
 {
 	sqlite3_stmt *statement = ((struct sqlite_cursor *)base)->statement;
+	size_t	      len;
 	int	      rc;
 
 	rc = sqlite_db_step(statement, err);
@@ -299,8 +318,10 @@ store_sqlite_history_keys_next(struct store_cursor *base,
 		return rc;
 	*keys = (struct store_history_keys){
 		.version = sqlite3_column_int64(statement, 0),
-		.part = sqlite3_column_int64(statement, 1),
+		.collection = text_at(statement, 1, &len),
+		.act = text_at(statement, 2, &len),
+		.part = sqlite3_column_int64(statement, 3),
 	};
-	keys->keys = blob_at(statement, 2, &keys->keys_len);
+	keys->keys = blob_at(statement, 4, &keys->keys_len);
 	return 1;
 }

@@ -19,6 +19,7 @@ write_one(struct store_writer *writer, const struct planned *planned,
 		.data = planned->data,
 		.data_len = planned->data_len,
 		.hash = planned->hash,
+		.is_new = planned->act == ACT_ADD,
 	};
 	return store_writer_put(writer, &put, err);
 }

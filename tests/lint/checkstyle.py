@@ -60,6 +60,7 @@ CONFINED_HEADERS = (
     ("yajl/*", ("json_bson.c",)),
     ("fcgiapp.h", ("fcgi.c",)),
     ("fastcgi.h", ("fcgi.c",)),
+    ("mongoc/*", ("*mongodb*.[ch]",)),
     ("sqlite3.h", ("*sqlite*.[ch]", "stage*.[ch]", "plan*.[ch]")),
 )
 

@@ -9,12 +9,14 @@
 #include "collection.h"
 #include "hash.h"
 #include "store.h"
+#include "store_place.h"
 #include "testlib.h"
 
 #define CHECK(call) ck_assert_msg((call) != -1, "%s", err.text)
 
 static char	    folder[] = "/tmp/nompd-test-XXXXXX";
 static char	    uri[64];
+static struct store_place place = { uri, NULL };
 static struct error err;
 
 static inline void
@@ -46,7 +48,7 @@ open_store(enum store_mode mode)
 {
 	struct store *store;
 
-	CHECK(store_open(uri, mode, &store, &err));
+	CHECK(store_open(&place, mode, &store, &err));
 	return store;
 }
 

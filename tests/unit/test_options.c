@@ -10,7 +10,7 @@ START_TEST(defaults)
 	ck_assert_ptr_null(opts.upstream_key);
 	ck_assert_str_eq(opts.upstream_key_header, "X-API-KEY");
 	ck_assert(!opts.no_upstream_key);
-	ck_assert_str_eq(opts.store, "sqlite:nompd.db");
+	ck_assert_str_eq(opts.store.uri, "sqlite:nompd.db");
 	ck_assert(!opts.dry_run && !opts.plan);
 	ck_assert_ptr_null(opts.plan_file);
 	ck_assert(opts.max_delete.is_percent);
@@ -39,7 +39,7 @@ START_TEST(all_flags)
 	    "--progress never");
 	ck_assert_str_eq(opts.upstream_key_header, "X");
 	ck_assert(opts.no_upstream_key);
-	ck_assert_str_eq(opts.store, "sqlite:s");
+	ck_assert_str_eq(opts.store.uri, "sqlite:s");
 	ck_assert(opts.dry_run && opts.plan);
 	ck_assert_str_eq(opts.plan_file, "p");
 	ck_assert(!opts.max_delete.is_percent);

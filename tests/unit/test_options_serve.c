@@ -18,7 +18,7 @@ START_TEST(defaults)
 	assert_good("");
 	ck_assert_int_eq(opts.command, COMMAND_SERVE);
 	ck_assert(!opts.help && !opts.version);
-	ck_assert_str_eq(opts.store, "sqlite:nompd.db");
+	ck_assert_str_eq(opts.store.uri, "sqlite:nompd.db");
 	ck_assert_ptr_null(opts.api_keys_file);
 	ck_assert_ptr_null(opts.sync_command);
 	ck_assert_uint_eq(opts.workers, 1);
@@ -38,7 +38,7 @@ START_TEST(all_flags)
 	    "--sync-command [\"a\",\"b\"] --log-level debug "
 	    "--log-format json");
 	ck_assert_int_eq(opts.command, COMMAND_SERVE);
-	ck_assert_str_eq(opts.store, "sqlite:s");
+	ck_assert_str_eq(opts.store.uri, "sqlite:s");
 	ck_assert_str_eq(opts.api_keys_file, "k");
 	ck_assert_uint_eq(opts.workers, 3);
 	ck_assert_str_eq(opts.sync_command[0], "a");
@@ -61,7 +61,7 @@ START_TEST(variables)
 	setenv("NOMPD_LOG_LEVEL", "warn", 1);
 	setenv("NOMPD_LOG_FORMAT", "json", 1);
 	assert_good("");
-	ck_assert_str_eq(opts.store, "sqlite:v");
+	ck_assert_str_eq(opts.store.uri, "sqlite:v");
 	ck_assert_str_eq(opts.api_keys_file, "v");
 	ck_assert_str_eq(opts.sync_command[0], "a");
 	ck_assert_str_eq(opts.sync_command[1], "'b");
@@ -72,7 +72,7 @@ START_TEST(variables)
 	ck_assert_int_eq(opts.log_format, LOG_FORMAT_JSON);
 	assert_good("--store=sqlite:f --api-keys-file=f --sync-command=f "
 	    "--workers=6 --log-level=error --log-format=text");
-	ck_assert_str_eq(opts.store, "sqlite:f");
+	ck_assert_str_eq(opts.store.uri, "sqlite:f");
 	ck_assert_str_eq(opts.api_keys_file, "f");
 	ck_assert_str_eq(opts.sync_command[0], "f");
 	ck_assert_ptr_null(opts.sync_command[1]);

@@ -200,8 +200,12 @@ static const struct {
 	{ "--upstream https://u:tOpSeCrEt@x@h/x", "--upstream: ",
 	    "NOMPD_UPSTREAM_API_KEY_FILE" },
 	{ "--upstream https://tOpSeCrEt@h/", "--upstream: ", "user" },
-	{ GOOD "--store mongodb://u:tOpSeCrEt@h/db", "--store: ",
+	{ GOOD "--store mongodb://u:tOp/SeCrEt@h/db", "--store: ",
 	    "\"mongodb://...@h/db\"" },
+	{ GOOD "--store mongodb://u:tOpSeCrEt%0@h/db", "--store: ",
+	    "hex digits" },
+	{ GOOD "--store mongodb://:tOpSeCrEt@h/db", "--store: ",
+	    "user's name" },
 	{ GOOD "--store u:tOpSeCrEt@h", "--store: ", "\"...@h\"" },
 	/* The key. */
 	{ "--upstream https://h/", "NOMPD_UPSTREAM_API_KEY: ",

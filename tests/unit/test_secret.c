@@ -150,7 +150,7 @@ START_TEST(file_contents)
 	int	       rc;
 
 	write_file(files[_i].data, files[_i].len);
-	rc = secret_from_file(VARIABLE, path, &secret, &err);
+	rc = secret_from_file(VARIABLE, path, SECRET_KEY, &secret, &err);
 	if (files[_i].secret != NULL) {
 		ck_assert_int_eq(rc, 0);
 		ck_assert_str_eq(secret_text(secret), files[_i].secret);
@@ -190,7 +190,7 @@ START_TEST(file_length)
 	(void)snprintf(data, sizeof(data), "%s%s", long_key(lengths[_i].len),
 	    lengths[_i].end);
 	write_file(data, strlen(data));
-	rc = secret_from_file(VARIABLE, path, &secret, &err);
+	rc = secret_from_file(VARIABLE, path, SECRET_KEY, &secret, &err);
 	ck_assert_int_eq(rc, lengths[_i].is_good ? 0 : -1);
 	if (rc == 0)
 		ck_assert_uint_eq(strlen(secret_text(secret)),
@@ -209,8 +209,8 @@ START_TEST(file_unreadable)
 	struct secret *secret = NULL;
 	struct error   err;
 
-	ck_assert_int_eq(secret_from_file(VARIABLE, unreadable[_i], &secret,
-	    &err), -1);
+	ck_assert_int_eq(secret_from_file(VARIABLE, unreadable[_i],
+	    SECRET_KEY, &secret, &err), -1);
 	ck_assert_ptr_null(secret);
 	ck_assert_int_eq(err.status, STATUS_USAGE);
 	ck_assert_ptr_nonnull(strstr(err.text, "readable"));

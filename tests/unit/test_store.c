@@ -94,7 +94,8 @@ START_TEST(live_leaves_tombstones_out)
 	write_run(abc, NULL, 1, true);
 	write_run(NULL, only_b, 2, true);
 	store = open_store(STORE_READ);
-	CHECK(store_live_open(store, "PlanDefinitions", &cursor, &err));
+	CHECK(store_records_open(store, "PlanDefinitions", false, &cursor,
+	    &err));
 	ck_assert_int_eq(store_record_next(cursor, &record, &err), 1);
 	ck_assert_str_eq(record.key, "a");
 	ck_assert_int_eq(store_record_next(cursor, &record, &err), 1);
@@ -126,7 +127,7 @@ START_TEST(dry_and_read_make_nothing)
 {
 	struct store *store;
 
-	ck_assert_int_eq(store_open(uri, STORE_READ, &store, &err), -1);
+	ck_assert_int_eq(store_open(&place, STORE_READ, &store, &err), -1);
 	ck_assert_int_eq(err.status, STATUS_STORE);
 	store = open_store(STORE_DRY);
 	CHECK(store_begin(store, &err));
@@ -154,7 +155,8 @@ START_TEST(refused)
 	write_run(abc, NULL, 1, true);
 	damage(refusals[_i].sql);
 	for (i = 0; i < LENGTH_OF(modes); i++) {
-		ck_assert_int_eq(store_open(uri, modes[i], &store, &err), -1);
+		ck_assert_int_eq(store_open(&place, modes[i], &store, &err),
+		    -1);
 		ck_assert_int_eq(err.status, STATUS_STORE);
 		ck_assert_ptr_nonnull(strstr(err.text, refusals[_i].words));
 	}

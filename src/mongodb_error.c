@@ -1,0 +1,88 @@
+/* Words for what a driver or a server says, and the status it leads to. */
+#include <string.h>
+
+#include "mongodb_client.h"
+
+/* Codes of the server (MongoDB, error_codes.yml). */
+#define CODE_UNAUTHORIZED	   13
+#define CODE_AUTHENTICATION_FAILED 18
+#define CODE_DISK_FULL		   14031
+#define CODE_DUPLICATE_KEY	   11000
+
+#define ANY_CODE 0
+
+/* The first row that fits is taken; words NULL: whatever the text is. */
+static const struct {
+	uint32_t    domain;
+	uint32_t    code;
+	const char *words;
+	enum status status;
+	const char *advice;
+} rules[] = {
+	{ MONGOC_ERROR_CLIENT, MONGOC_ERROR_CLIENT_AUTHENTICATE, NULL,
+	    STATUS_REFUSED, "the server refuses the user or the password;"
+	    " look at the URI (user, authSource) and at"
+	    " NOMPD_STORE_PASSWORD_FILE" },
+	{ MONGOC_ERROR_SERVER, CODE_AUTHENTICATION_FAILED, NULL,
+	    STATUS_REFUSED, "the server refuses the user or the password;"
+	    " look at the URI (user, authSource) and at"
+	    " NOMPD_STORE_PASSWORD_FILE" },
+	{ MONGOC_ERROR_SERVER, CODE_UNAUTHORIZED, NULL, STATUS_STORE,
+	    "the user lacks a right; nompd-store(7), ROLES, has what it"
+	    " needs" },
+	{ MONGOC_ERROR_SERVER, CODE_DUPLICATE_KEY, NULL, STATUS_STORE,
+	    "somebody else has written what this run was to write; the next"
+	    " run mends it" },
+	{ MONGOC_ERROR_SERVER, CODE_DISK_FULL, NULL, STATUS_STORE,
+	    "the server's disk is full; make room there, the next run mends"
+	    " the rest" },
+	{ MONGOC_ERROR_SERVER, ANY_CODE, "No space left", STATUS_STORE,
+	    "the server's disk is full; make room there, the next run mends"
+	    " the rest" },
+	{ MONGOC_ERROR_SERVER_SELECTION, ANY_CODE, "TLS handshake failed",
+	    STATUS_STORE, "no TLS connection; does the server speak TLS, and"
+	    " is its certificate signed by who the URI trusts (tlsCAFile)?" },
+	{ MONGOC_ERROR_SERVER_SELECTION, ANY_CODE, "Failed to resolve",
+	    STATUS_STORE, "no address for the server's name; look at the"
+	    " URI" },
+	{ MONGOC_ERROR_STREAM, MONGOC_ERROR_STREAM_NAME_RESOLUTION, NULL,
+	    STATUS_STORE, "no address for the server's name; look at the"
+	    " URI" },
+	{ MONGOC_ERROR_SERVER_SELECTION, ANY_CODE, "connection refused",
+	    STATUS_STORE, "nobody answers there; does the server run, on that"
+	    " host and port?" },
+	{ MONGOC_ERROR_SERVER_SELECTION, ANY_CODE, "NoPrimary", STATUS_STORE,
+	    "the replica set has no primary; try again when it has elected"
+	    " one" },
+	{ MONGOC_ERROR_SERVER_SELECTION, ANY_CODE, NULL, STATUS_STORE,
+	    "no server that fits answers; does it run, and does it speak TLS"
+	    " only (tls=true)?" },
+	{ MONGOC_ERROR_PROTOCOL, MONGOC_ERROR_PROTOCOL_BAD_WIRE_VERSION, NULL,
+	    STATUS_STORE, "the server is too old or too new for this"
+	    " program" },
+	{ MONGOC_ERROR_WRITE_CONCERN, ANY_CODE, NULL, STATUS_STORE,
+	    "the write did not reach as many servers as it has to; are the"
+	    " others of the replica set there?" },
+	{ MONGOC_ERROR_STREAM, ANY_CODE, NULL, STATUS_STORE,
+	    "the connection is lost; what is written so far the next run"
+	    " mends" },
+};
+
+int
+mongodb_fail(const bson_error_t *cause, const char *doing, struct error *err)
+{
+	size_t i, n = sizeof(rules) / sizeof(rules[0]);
+
+	for (i = 0; i < n; i++) {
+		if (rules[i].domain == cause->domain &&
+		    (rules[i].code == ANY_CODE ||
+		    rules[i].code == cause->code) && (rules[i].words == NULL ||
+		    strcasestr(cause->message, rules[i].words) != NULL))
+			break;
+	}
+	if (i == n)
+		return error_set(err, STATUS_STORE, "%s: %s (code %u)", doing,
+		    cause->message, (unsigned)cause->code);
+	return error_set(err, rules[i].status, "%s: %s (%s)", doing,
+	    rules[i].advice, cause->message);
+}

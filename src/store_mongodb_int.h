@@ -1,0 +1,177 @@
+/* What the parts of the MongoDB store share. */
+#ifndef NOMPD_STORE_MONGODB_INT_H
+#define NOMPD_STORE_MONGODB_INT_H
+
+#include "mongodb_client.h"
+#include "store_int.h"
+
+/* Collections beside those of the records (collection.h). */
+#define METADATA     "SyncMetadata"
+#define HISTORY	     "SyncHistory"
+#define HISTORY_KEYS "SyncHistoryKeys"
+#define LEASE	     "SyncLease"
+/* Their documents of which there is one, by _id. */
+#define METADATA_ID  "sync"
+#define LEASE_ID     "lease"
+#define MARK_ID	     "store"
+
+struct mongodb_lease;
+
+/* Versions first to last have all been finished. */
+struct version_range {
+	int64_t first;
+	int64_t last;
+};
+
+/*
+ * session is NULL where the server has none; lease before it is taken.  entry
+ * is the history entry that store_publish() will write; NULL: none yet.
+ *
+ * Finished are the versions that have a history entry, in ascending ranges; a
+ * writer reads them before its first scan.  Strays are the others that its
+ * scans have met on records: of runs that died, or that lost their lease.
+ */
+struct store_mongodb {
+	struct store		 base;
+	struct mongodb_client	 link;
+	mongoc_client_session_t *session;
+	enum store_mode		 mode;
+	struct mongodb_lease	*lease;
+	bool			 has_begun;
+	struct store_versions	 begun; /* as they were then */
+	bson_t			*entry;
+	int64_t			 entry_version;
+	struct version_range	*finished;
+	size_t			 n_finished;
+	bool			 has_finished;
+	int64_t			*strays;
+	size_t			 n_strays;
+};
+
+/* "is_writer" of a mode. */
+static inline bool
+store_mongodb_writes(const struct store_mongodb *store)
+{
+	return store->mode == STORE_WRITE || store->mode == STORE_UPDATE;
+}
+
+/* The collection; the caller destroys it. */
+mongoc_collection_t *store_mongodb_collection(
+    const struct store_mongodb *store, const char *name);
+/* Starts the options of a read; the caller destroys them. */
+void store_mongodb_read_options(const struct store_mongodb *store,
+    bson_t *opts);
+/* Fills a selector of one document by its _id; the caller destroys it. */
+void store_mongodb_select(bson_t *selector, const char *id, size_t len);
+/* libbson gives false only when a document would be too large for BSON; none of
+ * ours can be. */
+void store_mongodb_must(bool is_appended);
+
+/* store_mongodb_make.c: makes an empty store, or sees that it is whole. */
+int store_mongodb_prepare(struct store_mongodb *store, struct error *err);
+
+/* store_mongodb_lease.c; each as its namesake, or as said. */
+int store_mongodb_lease_try(struct store *base, char holder[MAX_HOLDER_TEXT],
+    struct error *err);
+/* Before each batch of writes: is it still ours?  Renews it. */
+int store_mongodb_lease_check(struct store_mongodb *store, struct error *err);
+/* The same question; false also when it cannot be answered. */
+bool store_mongodb_lease_is_lost(struct store_mongodb *store);
+void store_mongodb_lease_free(struct store_mongodb *store);
+
+/* mongodb_find.c */
+/*
+ * A cursor of changes keeps the set of the keys it has given, from the first
+ * one on: a record that a run changes in the meantime moves ahead in that order
+ * and comes again, and no answer may have a record twice.
+ */
+struct mongodb_cursor {
+	struct store_cursor  base;
+	mongoc_collection_t *collection;
+	mongoc_cursor_t	    *cursor;
+	bool		     keeps_seen;
+	struct sqlite_keys  *seen;
+	bson_t		     tallies; /* of a history entry */
+};
+
+/* Starts a search; takes selector and opts over, and destroys them. */
+struct mongodb_cursor *mongodb_find(struct store_mongodb *store,
+    const char *collection, bson_t *selector, bson_t *opts);
+/* 1 = *doc is the next one (borrowed until the next call), 0 = end. */
+int mongodb_next(struct mongodb_cursor *cursor, const bson_t **doc,
+    struct error *err);
+/* The first document of a search as *out, which the caller destroys; 0 = there
+ * is none. */
+int mongodb_find_one(struct store_mongodb *store,
+    const char *collection, bson_t *selector, bson_t *opts, bson_t *out,
+    struct error *err);
+/* Options of a search: what to sort by (second may be NULL) and to show. */
+void mongodb_sort_by(bson_t *opts, const char *first, int32_t order,
+    const char *second);
+void mongodb_show_only(bson_t *opts, const char *const names[]);
+/* A member of a document; 0, "" and false when it is none of that type. */
+int64_t mongodb_number(const bson_t *doc, const char *name);
+int64_t mongodb_time(const bson_t *doc, const char *name);
+bool mongodb_is_true(const bson_t *doc, const char *name);
+const char *mongodb_text(const bson_t *doc, const char *name,
+    size_t *len);
+
+/* store_mongodb_versions.c; which versions were finished, for a writer. */
+int store_mongodb_read_finished(struct store_mongodb *store,
+    struct error *err);
+/* Takes note of the version of a record, which may be a stray. */
+void store_mongodb_note_version(struct store_mongodb *store, int64_t version);
+
+/* The rest of it, and store_mongodb_read.c */
+int store_mongodb_versions_get(struct store *base, struct store_versions *out,
+    struct error *err);
+int store_mongodb_state_open(struct store *base, const char *collection,
+    struct store_cursor **out, struct error *err);
+int store_mongodb_state_next(struct store_cursor *base,
+    struct store_state *state, struct error *err);
+int store_mongodb_records_open(struct store *base, const char *collection,
+    bool with_deleted, struct store_cursor **out, struct error *err);
+int store_mongodb_record_open(struct store *base, const char *collection,
+    const char *key, size_t len, struct store_cursor **out,
+    struct error *err);
+int store_mongodb_record_next(struct store_cursor *base,
+    struct store_record *record, struct error *err);
+int store_mongodb_changes_open(struct store *base, const char *collection,
+    int64_t since, bool with_deleted, struct store_cursor **out,
+    struct error *err);
+int store_mongodb_counts_get(struct store *base, const char *collection,
+    struct store_counts *out, struct error *err);
+int store_mongodb_history_open(struct store *base, int64_t limit,
+    struct store_cursor **out, struct error *err);
+int store_mongodb_history_next(struct store_cursor *base,
+    struct store_history *entry, struct error *err);
+int store_mongodb_history_keys_open(struct store *base, int64_t version,
+    const char *collection, const char *act, struct store_cursor **out,
+    struct error *err);
+int store_mongodb_history_parts_open(struct store *base,
+    struct store_cursor **out, struct error *err);
+int store_mongodb_history_keys_next(struct store_cursor *base,
+    struct store_history_keys *keys, struct error *err);
+void store_mongodb_cursor_close(struct store_cursor *base);
+/* store_mongodb_write.c */
+int store_mongodb_writer_open(struct store *base, const char *collection,
+    int64_t version, int64_t now_ms, struct store_writer **out,
+    struct error *err);
+int store_mongodb_writer_put(struct store_writer *base,
+    const struct store_put *put, struct error *err);
+int store_mongodb_writer_delete(struct store_writer *base, const char *key,
+    size_t len, struct error *err);
+int store_mongodb_writer_copy(struct store_writer *base,
+    const struct store_record *record, bool is_new, struct error *err);
+int store_mongodb_writer_close(struct store_writer *base, struct error *err);
+int store_mongodb_version_raise(struct store *base, int64_t now_ms,
+    int64_t *version, struct error *err);
+int store_mongodb_versions_set(struct store *base,
+    const struct store_versions *versions, struct error *err);
+int store_mongodb_history_put(struct store *base,
+    const struct store_history *entry, struct error *err);
+int store_mongodb_history_keys_put(struct store *base,
+    const struct store_history_keys *keys, struct error *err);
+int store_mongodb_publish(struct store *base, struct error *err);
+
+#endif

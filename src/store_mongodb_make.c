@@ -1,0 +1,232 @@
+/* Makes a MongoDB database a store, and sees at each run that it is whole. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "collection.h"
+#include "log.h"
+#include "store_mongodb_int.h"
+#include "xalloc.h"
+
+/* The layout that this program reads and writes. */
+#define SCHEMA_VERSION 1
+/* Members of the widest index. */
+#define MAX_INDEX_KEYS 4
+
+struct index_row {
+	const char *collection; /* NULL: each collection of records */
+	const char *suffix;	/* of the name, behind the collection's */
+	bool	    is_unique;
+	struct {
+		const char *name; /* NULL: no more */
+		int32_t	    order;
+	} keys[MAX_INDEX_KEYS];
+};
+
+static const struct index_row indexes[] = {
+	{ NULL, "BusinessKey", true, { { "BusinessKey", 1 } } },
+	/* The old state of a run is read from this index alone. */
+	{ NULL, "State", false, { { "_id", 1 }, { "IsDeleted", 1 },
+	    { "ContentHash", 1 }, { "Version", 1 } } },
+	{ NULL, "Version", false, { { "Version", 1 }, { "_id", 1 } } },
+	{ HISTORY, "Version", true, { { "Version", 1 } } },
+	{ HISTORY, "SyncedAt", false, { { "SyncedAt", -1 } } },
+	{ HISTORY_KEYS, "Part", true, { { "Version", 1 }, { "Collection", 1 },
+	    { "Act", 1 }, { "Part", 1 } } },
+};
+
+static void
+append_index(bson_t *list, const char *collection, uint32_t number,
+    const struct index_row *row)
+{
+	char	    text[16], *name;
+	const char *position;
+	bson_t	    index, keys;
+	size_t	    i;
+
+	(void)bson_uint32_to_string(number, &position, text, sizeof(text));
+	name = xasprintf("%s_%s", collection, row->suffix);
+	store_mongodb_must(bson_append_document_begin(list, position, -1,
+	    &index));
+	store_mongodb_must(bson_append_document_begin(&index, "key", -1,
+	    &keys));
+	for (i = 0; i < MAX_INDEX_KEYS && row->keys[i].name != NULL; i++)
+		store_mongodb_must(BSON_APPEND_INT32(&keys, row->keys[i].name,
+		    row->keys[i].order));
+	store_mongodb_must(bson_append_document_end(&index, &keys) &&
+	    BSON_APPEND_UTF8(&index, "name", name) &&
+	    (!row->is_unique || BSON_APPEND_BOOL(&index, "unique", true)) &&
+	    bson_append_document_end(list, &index));
+	free(name);
+}
+
+/* The command that makes what is missing of a collection and its indexes. */
+static void
+fill_command(bson_t *command, const char *collection, bool has_records)
+{
+	bson_t	 list;
+	uint32_t n = 0;
+	size_t	 i;
+
+	bson_init(command);
+	store_mongodb_must(BSON_APPEND_UTF8(command, "createIndexes",
+	    collection) &&
+	    bson_append_array_begin(command, "indexes", -1, &list));
+	for (i = 0; i < sizeof(indexes) / sizeof(indexes[0]); i++) {
+		if (indexes[i].collection == NULL ? has_records :
+		    strcmp(indexes[i].collection, collection) == 0)
+			append_index(&list, collection, n++, &indexes[i]);
+	}
+	store_mongodb_must(bson_append_array_end(command, &list));
+}
+
+static int64_t
+number_of(const bson_t *reply, const char *name)
+{
+	bson_iter_t iter;
+
+	return bson_iter_init_find(&iter, reply, name) ?
+	    bson_iter_as_int64(&iter) : 0;
+}
+
+static int
+make_collection(struct store_mongodb *store, const char *collection,
+    bool has_records, bool is_new, struct error *err)
+{
+	bson_error_t cause;
+	bson_t	     command, reply;
+	char	    *doing;
+	int	     rc = 0;
+
+	doing = xasprintf("making the indexes of %s", collection);
+	fill_command(&command, collection, has_records);
+	if (!mongoc_client_write_command_with_opts(store->link.client,
+	    store->link.database, &command, NULL, &reply, &cause))
+		rc = mongodb_fail(&cause, doing, err);
+	else if (!is_new && number_of(&reply, "numIndexesBefore") !=
+	    number_of(&reply, "numIndexesAfter"))
+		log_warn("store %s: an index of %s was missing; it is made"
+		    " again", store->link.name, collection);
+	bson_destroy(&reply);
+	bson_destroy(&command);
+	free(doing);
+	return rc;
+}
+
+static int
+make_collections(struct store_mongodb *store, bool is_new, struct error *err)
+{
+	int i;
+
+	for (i = 0; i < COLLECTION__MAX; i++) {
+		if (make_collection(store, collection_name(i), true, is_new,
+		    err) == -1)
+			return -1;
+	}
+	if (make_collection(store, HISTORY, false, is_new, err) == -1)
+		return -1;
+	return make_collection(store, HISTORY_KEYS, false, is_new, err);
+}
+
+/* The mark that says of a database that it is a store; the last thing made. */
+static int
+put_mark(struct store_mongodb *store, struct error *err)
+{
+	mongoc_collection_t *collection;
+	bson_error_t	     cause;
+	bson_t		    *selector, *mark, *opts;
+	int		     rc = 0;
+
+	collection = store_mongodb_collection(store, LEASE);
+	selector = BCON_NEW("_id", BCON_UTF8(MARK_ID));
+	mark = BCON_NEW("$set", "{",
+	    "SchemaVersion", BCON_INT32(SCHEMA_VERSION), "}");
+	opts = BCON_NEW("upsert", BCON_BOOL(true));
+	if (!mongoc_collection_update_one(collection, selector, mark, opts,
+	    NULL, &cause))
+		rc = mongodb_fail(&cause, "marking it as a store", err);
+	bson_destroy(opts);
+	bson_destroy(mark);
+	bson_destroy(selector);
+	mongoc_collection_destroy(collection);
+	return rc;
+}
+
+/* 1 = the collection has a document (with that _id, when id is not NULL), whose
+ * SchemaVersion is *version; 0 = it has none. */
+static int
+look(struct store_mongodb *store, const char *name, const char *id,
+    int64_t *version, struct error *err)
+{
+	mongoc_collection_t *collection;
+	mongoc_cursor_t	    *cursor;
+	const bson_t	    *doc;
+	bson_error_t	     cause;
+	bson_t		     selector, opts;
+	int		     rc = 0;
+
+	*version = 0;
+	bson_init(&selector);
+	if (id != NULL)
+		store_mongodb_must(BSON_APPEND_UTF8(&selector, "_id", id));
+	store_mongodb_read_options(store, &opts);
+	store_mongodb_must(BSON_APPEND_INT64(&opts, "limit", 1));
+	collection = store_mongodb_collection(store, name);
+	cursor = mongoc_collection_find_with_opts(collection, &selector, &opts,
+	    NULL);
+	if (mongoc_cursor_next(cursor, &doc)) {
+		*version = number_of(doc, "SchemaVersion");
+		rc = 1;
+	}
+	if (mongoc_cursor_error(cursor, &cause))
+		rc = mongodb_fail(&cause, "looking what is in it", err);
+	mongoc_cursor_destroy(cursor);
+	mongoc_collection_destroy(collection);
+	bson_destroy(&opts);
+	bson_destroy(&selector);
+	return rc;
+}
+
+/* A database without the mark: what is in it is not ours. */
+static int
+refuse_foreign(struct store_mongodb *store, struct error *err)
+{
+	int64_t version;
+	int	i, rc;
+
+	for (i = 0; i < COLLECTION__MAX; i++) {
+		rc = look(store, collection_name(i), NULL, &version, err);
+		if (rc == -1)
+			return -1;
+		if (rc == 1)
+			return error_set(err, STATUS_STORE, "not a store of"
+			    " ours, but it has documents in %s; it was left as"
+			    " it is (name another database)",
+			    collection_name(i));
+	}
+	return 0;
+}
+
+int
+store_mongodb_prepare(struct store_mongodb *store, struct error *err)
+{
+	int64_t version;
+	int	rc;
+
+	rc = look(store, LEASE, MARK_ID, &version, err);
+	if (rc == -1)
+		return -1;
+	if (version > SCHEMA_VERSION)
+		return error_set(err, STATUS_STORE, "made by a newer program"
+		    " (schema %lld, this one knows %d); update this program",
+		    (long long)version, SCHEMA_VERSION);
+	if (rc == 0 && store->mode != STORE_WRITE)
+		return store->mode == STORE_DRY ? 0 : error_set(err,
+		    STATUS_STORE, "it is not there; the first run or"
+		    " `nompd-sync init` makes it");
+	if (rc == 0 && refuse_foreign(store, err) == -1)
+		return -1;
+	if (store_mongodb_writes(store) &&
+	    make_collections(store, rc == 0, err) == -1)
+		return -1;
+	return rc == 0 ? put_mark(store, err) : 0;
+}

@@ -1,0 +1,230 @@
+/*
+ * The MongoDB store: its versions, its history, and which of the versions were
+ * finished.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "store_mongodb_int.h"
+#include "xalloc.h"
+
+/* Versions of a batch. */
+#define VERSION_BATCH 20000
+
+int
+store_mongodb_versions_get(struct store *base, struct store_versions *out,
+    struct error *err)
+{
+	struct store_mongodb *store = (struct store_mongodb *)base;
+	bson_t		      selector, opts, doc;
+	int		      rc;
+
+	if (store->has_begun) {
+		*out = store->begun;
+		return 0;
+	}
+	*out = (struct store_versions){ 0 };
+	store_mongodb_select(&selector, METADATA_ID, strlen(METADATA_ID));
+	store_mongodb_read_options(store, &opts);
+	rc = mongodb_find_one(store, METADATA, &selector, &opts, &doc, err);
+	if (rc == 1) {
+		out->raised = mongodb_number(&doc, "CurrentVersion");
+		out->raised_at_ms = mongodb_time(&doc, "LastSyncAt");
+		bson_destroy(&doc);
+	}
+	if (rc == -1)
+		return -1;
+	bson_init(&selector);
+	store_mongodb_read_options(store, &opts);
+	mongodb_sort_by(&opts, "Version", -1, NULL);
+	mongodb_show_only(&opts, (const char *const[]){ "Version", "SyncedAt",
+	    NULL });
+	rc = mongodb_find_one(store, HISTORY, &selector, &opts, &doc, err);
+	if (rc == 1) {
+		out->finished = mongodb_number(&doc, "Version");
+		out->finished_at_ms = mongodb_time(&doc, "SyncedAt");
+		bson_destroy(&doc);
+	}
+	return rc == -1 ? -1 : 0;
+}
+
+/* Adds a version that is above all before it. */
+static void
+add_finished(struct store_mongodb *store, int64_t version)
+{
+	struct version_range *last;
+
+	if (store->n_finished > 0) {
+		last = &store->finished[store->n_finished - 1];
+		if (last->last + 1 == version) {
+			last->last = version;
+			return;
+		}
+	}
+	store->finished = xrealloc(store->finished,
+	    (store->n_finished + 1) * sizeof(*store->finished));
+	store->finished[store->n_finished++] = (struct version_range){ version,
+		version };
+}
+
+int
+store_mongodb_read_finished(struct store_mongodb *store, struct error *err)
+{
+	struct mongodb_cursor *cursor;
+	const bson_t	      *doc;
+	bson_t		       selector, opts;
+	int		       rc;
+
+	bson_init(&selector);
+	store_mongodb_read_options(store, &opts);
+	mongodb_sort_by(&opts, "Version", 1, NULL);
+	mongodb_show_only(&opts, (const char *const[]){ "Version", NULL });
+	store_mongodb_must(BSON_APPEND_INT32(&opts, "batchSize",
+	    VERSION_BATCH));
+	cursor = mongodb_find(store, HISTORY, &selector, &opts);
+	while ((rc = mongodb_next(cursor, &doc, err)) == 1)
+		add_finished(store, mongodb_number(doc, "Version"));
+	store_mongodb_cursor_close(&cursor->base);
+	store->has_finished = rc == 0;
+	return rc;
+}
+
+static bool
+is_finished(const struct store_mongodb *store, int64_t version)
+{
+	size_t low = 0, high = store->n_finished, middle;
+
+	while (low < high) {
+		middle = low + (high - low) / 2;
+		if (version < store->finished[middle].first)
+			high = middle;
+		else if (version > store->finished[middle].last)
+			low = middle + 1;
+		else
+			return true;
+	}
+	return false;
+}
+
+void
+store_mongodb_note_version(struct store_mongodb *store, int64_t version)
+{
+	size_t i;
+
+	if (is_finished(store, version))
+		return;
+	for (i = 0; i < store->n_strays; i++) {
+		if (store->strays[i] == version)
+			return;
+	}
+	store->strays = xrealloc(store->strays,
+	    (store->n_strays + 1) * sizeof(*store->strays));
+	store->strays[store->n_strays++] = version;
+}
+
+int
+store_mongodb_history_open(struct store *base, int64_t limit,
+    struct store_cursor **out, struct error *err)
+{
+	struct store_mongodb *store = (struct store_mongodb *)base;
+	bson_t		      selector, opts;
+
+	(void)err;
+	bson_init(&selector);
+	store_mongodb_read_options(store, &opts);
+	mongodb_sort_by(&opts, "Version", -1, NULL);
+	store_mongodb_must(BSON_APPEND_INT64(&opts, "limit", limit));
+	*out = &mongodb_find(store, HISTORY, &selector, &opts)->base;
+	return 0;
+}
+
+int
+store_mongodb_history_next(struct store_cursor *base,
+    struct store_history *entry, struct error *err)
+{
+	struct mongodb_cursor *cursor = (struct mongodb_cursor *)base;
+	const bson_t	      *doc;
+	int		       rc;
+
+	rc = mongodb_next(cursor, &doc, err);
+	if (rc != 1)
+		return rc;
+	bson_reinit(&cursor->tallies);
+	bson_copy_to_excluding_noinit(doc, &cursor->tallies, "_id", "Version",
+	    "SyncedAt", "DurationMs", NULL);
+	*entry = (struct store_history){
+		.version = mongodb_number(doc, "Version"),
+		.synced_at_ms = mongodb_time(doc, "SyncedAt"),
+		.duration_ms = mongodb_number(doc, "DurationMs"),
+		.tallies = bson_get_data(&cursor->tallies),
+		.tallies_len = cursor->tallies.len,
+	};
+	return 1;
+}
+
+int
+store_mongodb_history_keys_open(struct store *base, int64_t version,
+    const char *collection, const char *act, struct store_cursor **out,
+    struct error *err)
+{
+	struct store_mongodb *store = (struct store_mongodb *)base;
+	bson_t		      selector, opts;
+
+	(void)err;
+	bson_init(&selector);
+	store_mongodb_must(BSON_APPEND_INT64(&selector, "Version", version) &&
+	    BSON_APPEND_UTF8(&selector, "Collection", collection) &&
+	    BSON_APPEND_UTF8(&selector, "Act", act));
+	store_mongodb_read_options(store, &opts);
+	mongodb_sort_by(&opts, "Part", 1, NULL);
+	*out = &mongodb_find(store, HISTORY_KEYS, &selector, &opts)->base;
+	return 0;
+}
+
+int
+store_mongodb_history_parts_open(struct store *base, struct store_cursor **out,
+    struct error *err)
+{
+	static const char *const names[] = { "Version", "Collection", "Act",
+		"Part" };
+	struct store_mongodb	*store = (struct store_mongodb *)base;
+	bson_t			 selector, opts, sort;
+	size_t			 i;
+
+	(void)err;
+	bson_init(&selector);
+	store_mongodb_read_options(store, &opts);
+	store_mongodb_must(BSON_APPEND_DOCUMENT_BEGIN(&opts, "sort", &sort));
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		store_mongodb_must(BSON_APPEND_INT32(&sort, names[i], 1));
+	store_mongodb_must(bson_append_document_end(&opts, &sort));
+	*out = &mongodb_find(store, HISTORY_KEYS, &selector, &opts)->base;
+	return 0;
+}
+
+int
+store_mongodb_history_keys_next(struct store_cursor *base,
+    struct store_history_keys *keys, struct error *err)
+{
+	struct mongodb_cursor *cursor = (struct mongodb_cursor *)base;
+	const bson_t	      *doc;
+	bson_iter_t	       iter;
+	uint32_t	       bytes = 0;
+	size_t		       len;
+	int		       rc;
+
+	rc = mongodb_next(cursor, &doc, err);
+	if (rc != 1)
+		return rc;
+	*keys = (struct store_history_keys){
+		.version = mongodb_number(doc, "Version"),
+		.collection = mongodb_text(doc, "Collection", &len),
+		.act = mongodb_text(doc, "Act", &len),
+		.part = mongodb_number(doc, "Part"),
+	};
+	if (bson_iter_init_find(&iter, doc, "Keys") &&
+	    BSON_ITER_HOLDS_ARRAY(&iter))
+		bson_iter_array(&iter, &bytes, &keys->keys);
+	keys->keys_len = bytes;
+	return 1;
+}

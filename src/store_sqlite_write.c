@@ -1,0 +1,159 @@
+/* The embedded store: what is written to it. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "sqlite_db.h"
+#include "store_sqlite_int.h"
+#include "xalloc.h"
+
+struct sqlite_writer {
+	struct store_writer base;
+	int64_t		    version;
+	int64_t		    now_ms;
+	sqlite3_stmt	   *put;
+	sqlite3_stmt	   *delete;
+};
+
+static void
+writer_free(struct sqlite_writer *writer)
+{
+	sqlite3_finalize(writer->put);
+	sqlite3_finalize(writer->delete);
+	free(writer);
+}
+
+int
+store_sqlite_writer_open(struct store *base, const char *collection,
+    int64_t version, int64_t now_ms, struct store_writer **out,
+    struct error *err)
+{
+	struct store_sqlite  *store = (struct store_sqlite *)base;
+	struct sqlite_writer *writer;
+
+	writer = xcalloc(1, sizeof(*writer));
+	writer->version = version;
+	writer->now_ms = now_ms;
+	if (sqlite_db_prepare(store->db, &writer->put, err,
+	    "INSERT INTO \"%s\" (BusinessKey, Version, IsDeleted, UpdatedAt,"
+	    " ContentHash, Data) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+	    " ON CONFLICT (BusinessKey) DO UPDATE SET"
+	    " Version = excluded.Version, IsDeleted = excluded.IsDeleted,"
+	    " UpdatedAt = excluded.UpdatedAt,"
+	    " ContentHash = excluded.ContentHash, Data = excluded.Data",
+	    collection) == -1 ||
+	    sqlite_db_prepare(store->db, &writer->delete, err,
+	    "UPDATE \"%s\" SET Version = %lld, IsDeleted = 1,"
+	    " UpdatedAt = %lld WHERE BusinessKey = ?1", collection,
+	    (long long)version, (long long)now_ms) == -1) {
+		writer_free(writer);
+		return -1;
+	}
+	*out = &writer->base;
+	return 0;
+}
+
+static void
+bind_number(sqlite3_stmt *statement, int index, int64_t number)
+{
+	if (sqlite3_bind_int64(statement, index, number) != SQLITE_OK)
+		xalloc_end();
+}
+
+static int
+put_record(struct sqlite_writer *writer, const struct store_record *record,
+    struct error *err)
+{
+	sqlite3_stmt *put = writer->put;
+
+	sqlite_db_bind_text(put, 1, record->key, record->len);
+	bind_number(put, 2, record->version);
+	bind_number(put, 3, record->is_deleted);
+	bind_number(put, 4, record->updated_at_ms);
+	sqlite_db_bind_text(put, 5, record->hash, strlen(record->hash));
+	sqlite_db_bind_blob(put, 6, record->data, record->data_len);
+	return sqlite_db_run(put, err);
+}
+
+int
+store_sqlite_writer_put(struct store_writer *base, const struct store_put *put,
+    struct error *err)
+{
+	struct sqlite_writer *writer = (struct sqlite_writer *)base;
+	struct store_record   record = {
+		.key = put->key,
+		.len = put->len,
+		.data = put->data,
+		.data_len = put->data_len,
+		.version = writer->version,
+		.updated_at_ms = writer->now_ms,
+	};
+
+	hash_format(put->hash, record.hash);
+	return put_record(writer, &record, err);
+}
+
+int
+store_sqlite_writer_delete(struct store_writer *base, const char *key,
+    size_t len, struct error *err)
+{
+	struct sqlite_writer *writer = (struct sqlite_writer *)base;
+
+	sqlite_db_bind_text(writer->delete, 1, key, len);
+	return sqlite_db_run(writer->delete, err);
+}
+
+int
+store_sqlite_writer_copy(struct store_writer *base,
+    const struct store_record *record, bool is_new, struct error *err)
+{
+	(void)is_new;
+	return put_record((struct sqlite_writer *)base, record, err);
+}
+
+int
+store_sqlite_writer_close(struct store_writer *base, struct error *err)
+{
+	(void)err;
+	writer_free((struct sqlite_writer *)base);
+	return 0;
+}
+
+int
+store_sqlite_history_put(struct store *base, const struct store_history *entry,
+    struct error *err)
+{
+	struct store_sqlite *store = (struct store_sqlite *)base;
+	sqlite3_stmt	    *statement;
+	int		     rc;
+
+	if (sqlite_db_prepare(store->db, &statement, err, "INSERT INTO"
+	    " SyncHistory VALUES (%lld, %lld, %lld, ?1)",
+	    (long long)entry->version, (long long)entry->synced_at_ms,
+	    (long long)entry->duration_ms) == -1)
+		return -1;
+	sqlite_db_bind_blob(statement, 1, entry->tallies, entry->tallies_len);
+	rc = sqlite_db_run(statement, err);
+	sqlite3_finalize(statement);
+	return rc;
+}
+
+int
+store_sqlite_history_keys_put(struct store *base,
+    const struct store_history_keys *keys, struct error *err)
+{
+	struct store_sqlite *store = (struct store_sqlite *)base;
+	sqlite3_stmt	    *statement;
+	int		     rc;
+
+	if (sqlite_db_prepare(store->db, &statement, err, "INSERT INTO"
+	    " SyncHistoryKeys VALUES (%lld, ?1, ?2, %lld, ?3)",
+	    (long long)keys->version, (long long)keys->part) == -1)
+		return -1;
+	sqlite_db_bind_text(statement, 1, keys->collection,
+	    strlen(keys->collection));
+	sqlite_db_bind_text(statement, 2, keys->act, strlen(keys->act));
+	sqlite_db_bind_blob(statement, 3, keys->keys, keys->keys_len);
+	rc = sqlite_db_run(statement, err);
+	sqlite3_finalize(statement);
+	return rc;
+}
