@@ -6,8 +6,10 @@ VERSION	= 0.1.0
 
 PREFIX	?= /usr/local
 BINDIR	?= $(PREFIX)/bin
+LIBDIR	?= $(PREFIX)/lib
 MANDIR	?= $(PREFIX)/share/man
 DOCDIR	?= $(PREFIX)/share/doc/nompd-sync
+MODULEDIR = $(LIBDIR)/nompd-sync
 
 CC	?= cc
 PYTHON	?= /usr/bin/python3
@@ -33,25 +35,35 @@ WARNINGS = -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
 HARDENING = -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE \
 	$(call cc_has,-fstack-clash-protection) \
 	$(call cc_has,-fcf-protection=full)
-# Each program needs but a part of the libraries.
-HARDENING_LD = -Wl,--as-needed -pie -Wl,-z,relro,-z,now,-z,noexecstack
+HARDENING_LD = -Wl,-z,relro,-z,now,-z,noexecstack
 
 CFLAGS	?= -O2 -g
 # Set by the sanitizer build; replaces the hardening.
 SANITIZE ?=
 
-ALL_CPPFLAGS = -D_GNU_SOURCE -DNOMPD_VERSION='"$(VERSION)"' -Iinclude \
+ALL_CPPFLAGS = -D_GNU_SOURCE -DNOMPD_VERSION='"$(VERSION)"' \
+	-DNOMPD_MODULE_DIR='"$(MODULEDIR)"' -Iinclude \
 	-I$(BUILD) $(CPPFLAGS)
 ALL_CFLAGS = -std=c11 $(WARNINGS) $(if $(SANITIZE),$(SANITIZE),$(HARDENING)) \
 	$(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags $(PACKAGES))) \
 	-pthread $(CFLAGS)
-ALL_LDFLAGS = $(if $(SANITIZE),$(SANITIZE),$(HARDENING_LD)) $(LDFLAGS)
+# Each program needs but a part of the libraries.
+ALL_LDFLAGS = $(if $(SANITIZE),$(SANITIZE),$(HARDENING_LD)) -Wl,--as-needed \
+	$(LDFLAGS)
+# A module finds in the program what both need.
+PROGRAM_LDFLAGS = $(if $(SANITIZE),,-pie) -Wl,--export-dynamic
 LIBS	= $(shell $(PKG_CONFIG) --libs $(PACKAGES))
 CHECK_LIBS = $(shell $(PKG_CONFIG) --libs check)
 
-# All but the mains, as an archive of which each program takes what it needs.
+# What the module for MongoDB has alone.
+MODULE	= $(BUILD)/nompd-mongodb.so
+MODULE_SOURCES := $(wildcard src/*mongodb*.c) src/sqlite_keys.c
+MODULE_OBJECTS := $(MODULE_SOURCES:src/%.c=$(BUILD)/%.o)
+
+# All else but the mains, as an archive of which each program takes what it
+# needs.
 SOURCES	:= $(filter-out src/nompd-%.c,$(wildcard src/*.c))
-OBJECTS	:= $(SOURCES:src/%.c=$(BUILD)/%.o)
+OBJECTS	:= $(filter-out $(MODULE_OBJECTS),$(SOURCES:src/%.c=$(BUILD)/%.o))
 ARCHIVE	= $(BUILD)/nompd.a
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 
@@ -59,14 +71,19 @@ PROGRAM	= $(BUILD)/nompd-sync
 SERVE	= $(BUILD)/nompd-serve
 
 .PHONY: all
-all: $(PROGRAM) $(SERVE)
+all: $(PROGRAM) $(SERVE) $(MODULE)
 
 # Each command is named, not shown; V=1 shows them.
 V	?=
 say	= $(if $(V),,@echo '  $(1)'; )
 
 $(PROGRAM) $(SERVE): %: %.o $(ARCHIVE)
-	$(call say,LD $@)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+	$(call say,LD $@)$(CC) $(ALL_LDFLAGS) $(PROGRAM_LDFLAGS) -o $@ $^ \
+	    $(LIBS)
+
+$(MODULE): $(MODULE_OBJECTS)
+	$(call say,LD $@)$(CC) $(ALL_LDFLAGS) -shared -o $@ $^ $(LIBS)
+$(MODULE_OBJECTS): ALL_CFLAGS += -fPIC
 
 $(ARCHIVE): $(OBJECTS)
 	$(call say,AR $@)rm -f $@ && $(AR) rcs $@ $^
@@ -81,7 +98,7 @@ $(BUILD)/%.o: src/%.c Makefile | $(BUILD)
 
 $(BUILD)/test_%: tests/unit/test_%.c $(ARCHIVE)
 	$(call say,LD $@)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -Wno-pedantic -MMD -MP -o $@ $< \
-	    $(ARCHIVE) $(ALL_LDFLAGS) $(LIBS) $(CHECK_LIBS)
+	    $(ARCHIVE) $(ALL_LDFLAGS) $(PROGRAM_LDFLAGS) $(LIBS) $(CHECK_LIBS)
 
 $(BUILD):
 	mkdir -p $@
@@ -210,6 +227,8 @@ install: all
 	    $(DESTDIR)$(MANDIR)/man7 $(DESTDIR)$(MANDIR)/man8 \
 	    $(DESTDIR)$(DOCDIR)
 	install -m 755 $(PROGRAM) $(SERVE) $(DESTDIR)$(BINDIR)/
+	install -d $(DESTDIR)$(MODULEDIR)
+	install -m 644 $(MODULE) $(DESTDIR)$(MODULEDIR)/
 	install -m 644 man/nompd-sync.1 $(DESTDIR)$(MANDIR)/man1/
 	install -m 644 man/nompd-api.7 man/nompd-store.7 \
 	    $(DESTDIR)$(MANDIR)/man7/
