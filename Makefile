@@ -112,6 +112,7 @@ help:
 	@echo 'make serve         the API on 127.0.0.1:8080 (PORT=), on a demo store'
 	@echo 'make check         unit tests (plain and under valgrind), system tests'
 	@echo 'make check-api     the API against its own description'
+	@echo 'make check-mongodb what goes over the store, on a MongoDB server'
 	@echo 'make asan          the same tests with AddressSanitizer and UBSan'
 	@echo 'make lint          compilers, checkers, manual pages, house style'
 	@echo 'make bench         speed and memory of runs, beside a floor'
@@ -121,15 +122,15 @@ help:
 	@echo 'make clean'
 
 # Installs what is missing (Debian 12 and 13); nothing when nothing is.
-.PHONY: deps deps-build deps-serve deps-test deps-lint
+.PHONY: deps deps-build deps-serve deps-test deps-mongodb deps-lint
 deps:
 	sh tools/deps all
-deps-build deps-serve deps-test deps-lint:
+deps-build deps-serve deps-test deps-mongodb deps-lint:
 	@sh tools/deps $(@:deps-%=%)
 
 # These begin with an empty machine: the build runs in a make of its
 # own, which finds the packages that deps has just installed.
-.PHONY: demo serve check check-api asan
+.PHONY: demo serve check check-api check-mongodb asan
 demo: deps-build
 	@$(MAKE) --no-print-directory all
 	@sh tools/demo $(PROGRAM)
@@ -147,6 +148,13 @@ check: deps-test
 check-api: deps-test
 	@$(MAKE) --no-print-directory all
 	$(PYTHON) tests/api/run.py --build $(BUILD)
+
+# On the server that NOMPD_TEST_MONGODB_URI names, or one that is built once,
+# for some minutes, into build-servers (FerretDB; as root) or is found.
+check-mongodb: deps-mongodb
+	@$(MAKE) --no-print-directory all unit-tests
+	$(PYTHON) tests/servers/mongodb/run.py -- \
+	    $(PYTHON) tests/run.py --build $(BUILD) --store mongodb
 
 ASAN	= -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer

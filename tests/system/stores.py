@@ -208,7 +208,7 @@ class MongoDB:
     # SyncMetadata comes with its document.
     made = {*model.COLLECTIONS, "SyncHistory", "SyncHistoryKeys", "SyncLease"}
     share = 0.25
-    run_seconds = 0.5
+    run_seconds = 0.15
     EPOCH = datetime.datetime(1970, 1, 1)
     RECORD = ["_id", "BusinessKey", "Data", "Version", "IsDeleted",
               "UpdatedAt", "ContentHash"]
