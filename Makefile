@@ -6,8 +6,10 @@ VERSION	= 0.1.0
 
 PREFIX	?= /usr/local
 BINDIR	?= $(PREFIX)/bin
+LIBDIR	?= $(PREFIX)/lib
 MANDIR	?= $(PREFIX)/share/man
 DOCDIR	?= $(PREFIX)/share/doc/nompd-sync
+MODULEDIR = $(LIBDIR)/nompd-sync
 
 CC	?= cc
 PYTHON	?= /usr/bin/python3
@@ -33,25 +35,35 @@ WARNINGS = -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
 HARDENING = -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE \
 	$(call cc_has,-fstack-clash-protection) \
 	$(call cc_has,-fcf-protection=full)
-# Each program needs but a part of the libraries.
-HARDENING_LD = -Wl,--as-needed -pie -Wl,-z,relro,-z,now,-z,noexecstack
+HARDENING_LD = -Wl,-z,relro,-z,now,-z,noexecstack
 
 CFLAGS	?= -O2 -g
 # Set by the sanitizer build; replaces the hardening.
 SANITIZE ?=
 
-ALL_CPPFLAGS = -D_GNU_SOURCE -DNOMPD_VERSION='"$(VERSION)"' -Iinclude \
+ALL_CPPFLAGS = -D_GNU_SOURCE -DNOMPD_VERSION='"$(VERSION)"' \
+	-DNOMPD_MODULE_DIR='"$(MODULEDIR)"' -Iinclude \
 	-I$(BUILD) $(CPPFLAGS)
 ALL_CFLAGS = -std=c11 $(WARNINGS) $(if $(SANITIZE),$(SANITIZE),$(HARDENING)) \
 	$(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags $(PACKAGES))) \
 	-pthread $(CFLAGS)
-ALL_LDFLAGS = $(if $(SANITIZE),$(SANITIZE),$(HARDENING_LD)) $(LDFLAGS)
+# Each program needs but a part of the libraries.
+ALL_LDFLAGS = $(if $(SANITIZE),$(SANITIZE),$(HARDENING_LD)) -Wl,--as-needed \
+	$(LDFLAGS)
+# A module finds in the program what both need.
+PROGRAM_LDFLAGS = $(if $(SANITIZE),,-pie) -Wl,--export-dynamic
 LIBS	= $(shell $(PKG_CONFIG) --libs $(PACKAGES))
 CHECK_LIBS = $(shell $(PKG_CONFIG) --libs check)
 
-# All but the mains, as an archive of which each program takes what it needs.
+# What the module for MongoDB has alone.
+MODULE	= $(BUILD)/nompd-mongodb.so
+MODULE_SOURCES := $(wildcard src/*mongodb*.c) src/sqlite_keys.c
+MODULE_OBJECTS := $(MODULE_SOURCES:src/%.c=$(BUILD)/%.o)
+
+# All else but the mains, as an archive of which each program takes what it
+# needs.
 SOURCES	:= $(filter-out src/nompd-%.c,$(wildcard src/*.c))
-OBJECTS	:= $(SOURCES:src/%.c=$(BUILD)/%.o)
+OBJECTS	:= $(filter-out $(MODULE_OBJECTS),$(SOURCES:src/%.c=$(BUILD)/%.o))
 ARCHIVE	= $(BUILD)/nompd.a
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 
@@ -59,14 +71,19 @@ PROGRAM	= $(BUILD)/nompd-sync
 SERVE	= $(BUILD)/nompd-serve
 
 .PHONY: all
-all: $(PROGRAM) $(SERVE)
+all: $(PROGRAM) $(SERVE) $(MODULE)
 
 # Each command is named, not shown; V=1 shows them.
 V	?=
 say	= $(if $(V),,@echo '  $(1)'; )
 
 $(PROGRAM) $(SERVE): %: %.o $(ARCHIVE)
-	$(call say,LD $@)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+	$(call say,LD $@)$(CC) $(ALL_LDFLAGS) $(PROGRAM_LDFLAGS) -o $@ $^ \
+	    $(LIBS)
+
+$(MODULE): $(MODULE_OBJECTS)
+	$(call say,LD $@)$(CC) $(ALL_LDFLAGS) -shared -o $@ $^ $(LIBS)
+$(MODULE_OBJECTS): ALL_CFLAGS += -fPIC
 
 $(ARCHIVE): $(OBJECTS)
 	$(call say,AR $@)rm -f $@ && $(AR) rcs $@ $^
@@ -81,7 +98,7 @@ $(BUILD)/%.o: src/%.c Makefile | $(BUILD)
 
 $(BUILD)/test_%: tests/unit/test_%.c $(ARCHIVE)
 	$(call say,LD $@)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -Wno-pedantic -MMD -MP -o $@ $< \
-	    $(ARCHIVE) $(ALL_LDFLAGS) $(LIBS) $(CHECK_LIBS)
+	    $(ARCHIVE) $(ALL_LDFLAGS) $(PROGRAM_LDFLAGS) $(LIBS) $(CHECK_LIBS)
 
 $(BUILD):
 	mkdir -p $@
@@ -95,6 +112,7 @@ help:
 	@echo 'make serve         the API on 127.0.0.1:8080 (PORT=), on a demo store'
 	@echo 'make check         unit tests (plain and under valgrind), system tests'
 	@echo 'make check-api     the API against its own description'
+	@echo 'make check-mongodb what goes over the store, on a MongoDB server'
 	@echo 'make asan          the same tests with AddressSanitizer and UBSan'
 	@echo 'make lint          compilers, checkers, manual pages, house style'
 	@echo 'make bench         speed and memory of runs, beside a floor'
@@ -104,15 +122,15 @@ help:
 	@echo 'make clean'
 
 # Installs what is missing (Debian 12 and 13); nothing when nothing is.
-.PHONY: deps deps-build deps-serve deps-test deps-lint
+.PHONY: deps deps-build deps-serve deps-test deps-mongodb deps-lint
 deps:
 	sh tools/deps all
-deps-build deps-serve deps-test deps-lint:
+deps-build deps-serve deps-test deps-mongodb deps-lint:
 	@sh tools/deps $(@:deps-%=%)
 
 # These begin with an empty machine: the build runs in a make of its
 # own, which finds the packages that deps has just installed.
-.PHONY: demo serve check check-api asan
+.PHONY: demo serve check check-api check-mongodb asan
 demo: deps-build
 	@$(MAKE) --no-print-directory all
 	@sh tools/demo $(PROGRAM)
@@ -131,6 +149,13 @@ check-api: deps-test
 	@$(MAKE) --no-print-directory all
 	$(PYTHON) tests/api/run.py --build $(BUILD)
 
+# On the server that NOMPD_TEST_MONGODB_URI names, or one that is built once,
+# for some minutes, into build-servers (FerretDB; as root) or is found.
+check-mongodb: deps-mongodb
+	@$(MAKE) --no-print-directory all unit-tests
+	$(PYTHON) tests/servers/mongodb/run.py -- \
+	    $(PYTHON) tests/run.py --build $(BUILD) --store mongodb
+
 ASAN	= -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer
 asan: deps-test
@@ -141,7 +166,8 @@ asan: deps-test
 .PHONY: unit-tests
 unit-tests: $(UNIT_TESTS)
 
-SCRIPTS = tools/deps tools/demo tools/serve examples/ci.sh .ci/run
+SCRIPTS = tools/deps tools/demo tools/serve examples/ci.sh .ci/run \
+	tests/servers/mongodb/build.sh
 MANUALS = man/nompd-sync.1 man/nompd-api.7 man/nompd-store.7 man/nompd-serve.8
 
 # Both compilers without a warning, two static checkers, manual pages, shell
@@ -201,6 +227,8 @@ install: all
 	    $(DESTDIR)$(MANDIR)/man7 $(DESTDIR)$(MANDIR)/man8 \
 	    $(DESTDIR)$(DOCDIR)
 	install -m 755 $(PROGRAM) $(SERVE) $(DESTDIR)$(BINDIR)/
+	install -d $(DESTDIR)$(MODULEDIR)
+	install -m 644 $(MODULE) $(DESTDIR)$(MODULEDIR)/
 	install -m 644 man/nompd-sync.1 $(DESTDIR)$(MANDIR)/man1/
 	install -m 644 man/nompd-api.7 man/nompd-store.7 \
 	    $(DESTDIR)$(MANDIR)/man7/
@@ -208,6 +236,7 @@ install: all
 	install -m 644 README.md CHANGELOG.md COPYING $(DESTDIR)$(DOCDIR)/
 	cp -R examples $(DESTDIR)$(DOCDIR)/
 
+# The servers of the tests, which take minutes to build, stay.
 .PHONY: clean
 clean:
-	rm -rf build build-*
+	rm -rf $(filter-out build-servers,$(wildcard build build-*))

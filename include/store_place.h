@@ -10,6 +10,8 @@
 
 struct secret;
 
+enum store_kind { STORE_SQLITE, STORE_MONGODB, STORE_KIND__MAX };
+
 /* A URI; host lists of replica sets are long, but not that long. */
 #define MAX_STORE_URI_BYTES 4096
 
@@ -25,6 +27,8 @@ struct store_place {
  * ..."); *place is then as it was, else what it had before is freed.
  */
 const char *store_place_set(struct store_place *place, const char *uri);
+/* The kind of store that the URI names; STORE_KIND__MAX: none. */
+enum store_kind store_place_kind(const struct store_place *place);
 /* Does the URI name a user, but no password was in it? */
 bool store_place_wants_password(const struct store_place *place);
 /* Overwrites the passwords of the URI in text, which may hold more than a

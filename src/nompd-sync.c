@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "copy.h"
 #include "error.h"
 #include "log.h"
 #include "options.h"
@@ -13,12 +14,26 @@
 #include "stop.h"
 #include "xalloc.h"
 
-/* The one line on standard output (nompd-sync(1), THE RESULT). */
+/* The one line on standard output.  Takes object over, and frees it. */
+static int
+print_object(json_t *object, struct error *err)
+{
+	char *text;
+
+	text = object != NULL ? json_dumps(object, JSON_COMPACT) : NULL;
+	if (text == NULL)
+		xalloc_end();
+	(void)printf("%s\n", text);
+	free(text);
+	json_decref(object);
+	return command_flush(err);
+}
+
+/* A run's (nompd-sync(1), THE RESULT). */
 static int
 print_result(const struct run_result *result, struct error *err)
 {
 	json_t *object;
-	char   *text;
 
 	object = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}",
 	    "version", (json_int_t)result->version,
@@ -27,13 +42,7 @@ print_result(const struct run_result *result, struct error *err)
 	    "unchanged", (json_int_t)result->unchanged,
 	    "deleted", (json_int_t)result->deleted,
 	    "durationMs", (json_int_t)result->duration_ms);
-	text = object != NULL ? json_dumps(object, JSON_COMPACT) : NULL;
-	if (text == NULL)
-		xalloc_end();
-	(void)printf("%s\n", text);
-	free(text);
-	json_decref(object);
-	return command_flush(err);
+	return print_object(object, err);
 }
 
 static int
@@ -55,6 +64,24 @@ command_run(const struct options *opts, struct error *err)
 	return 0;
 }
 
+static int
+command_copy(const struct options *opts, struct error *err)
+{
+	struct copy_result result;
+	json_t		  *object;
+
+	if (copy_store(opts, &result, err) == -1)
+		return -1;
+	object = json_pack("{s:I, s:I, s:I, s:I, s:s, s:I}",
+	    "version", (json_int_t)result.version,
+	    "records", (json_int_t)result.digest.records,
+	    "copied", (json_int_t)result.copied,
+	    "runs", (json_int_t)result.digest.runs,
+	    "digest", result.digest.text,
+	    "durationMs", (json_int_t)result.duration_ms);
+	return print_object(object, err);
+}
+
 static int (*const commands[COMMAND__MAX])(const struct options *opts,
     struct error *err) = {
 	[COMMAND_RUN] = command_run,
@@ -62,6 +89,7 @@ static int (*const commands[COMMAND__MAX])(const struct options *opts,
 	[COMMAND_HISTORY] = command_history,
 	[COMMAND_SHOW] = command_show,
 	[COMMAND_RECONVERT] = command_run,
+	[COMMAND_COPY] = command_copy,
 };
 
 static int

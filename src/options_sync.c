@@ -145,7 +145,8 @@ static const struct status_row statuses[] = {
 const struct program program_sync = {
 	.name = "nompd-sync",
 	.commands = FOR(COMMAND_RUN) | FOR(COMMAND_INIT) |
-	    FOR(COMMAND_HISTORY) | FOR(COMMAND_SHOW) | FOR(COMMAND_RECONVERT),
+	    FOR(COMMAND_HISTORY) | FOR(COMMAND_SHOW) | FOR(COMMAND_RECONVERT) |
+	    FOR(COMMAND_COPY),
 	.unnamed = COMMAND_RUN,
 	.unnamed_text = "a run",
 	.check = check,

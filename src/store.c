@@ -5,44 +5,38 @@
 #include "store_place.h"
 #include "xalloc.h"
 
-static const struct store_ops *const kinds[] = {
-	&store_sqlite_ops,
-	&store_mongodb_ops,
+/* Where the functions of a kind are: in the program, or in a module. */
+static const struct {
+	const struct store_ops *ops;	/* NULL: in the module */
+	const char	       *module; /* file, and name of its ops */
+	const char	       *symbol;
+} kinds[STORE_KIND__MAX] = {
+	[STORE_SQLITE] = { &store_sqlite_ops, NULL, NULL },
+	[STORE_MONGODB] = { NULL, "nompd-mongodb.so", "store_mongodb_ops" },
 };
-
-static bool
-has_scheme(const struct store_ops *kind, const char *uri)
-{
-	size_t i;
-
-	for (i = 0; kind->schemes[i] != NULL; i++) {
-		if (strncmp(uri, kind->schemes[i], strlen(kind->schemes[i])) ==
-		    0)
-			return true;
-	}
-	return false;
-}
 
 int
 store_open(const struct store_place *place, enum store_mode mode,
     struct store **out, struct error *err)
 {
-	const struct store_ops *kind;
-	size_t			i;
+	const struct store_ops *ops;
+	enum store_kind		kind;
 
 	*out = NULL;
-	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		kind = kinds[i];
-		if (!has_scheme(kind, place->uri))
-			continue;
-		if (kind->open(place, mode, out, err) == -1)
-			return -1;
-		(*out)->ops = kind;
-		store_trace_init(&(*out)->trace);
-		return 0;
-	}
-	return error_set(err, STATUS_USAGE, "no kind of store knows this"
-	    " URI (write sqlite:PATH or mongodb://HOST/DATABASE)");
+	kind = store_place_kind(place);
+	if (kind == STORE_KIND__MAX)
+		return error_set(err, STATUS_USAGE, "no kind of store knows"
+		    " this URI (write sqlite:PATH or"
+		    " mongodb://HOST/DATABASE)");
+	ops = kinds[kind].ops;
+	if (ops == NULL)
+		ops = store_module_get(kinds[kind].module, kinds[kind].symbol,
+		    err);
+	if (ops == NULL || ops->open(place, mode, out, err) == -1)
+		return -1;
+	(*out)->ops = ops;
+	store_trace_init(&(*out)->trace);
+	return 0;
 }
 
 void

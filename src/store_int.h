@@ -7,7 +7,6 @@
 
 /* A kind of store: a row of functions, each as its namesake in store.h. */
 struct store_ops {
-	const char *const *schemes; /* as in "sqlite:"; the last is NULL */
 	int (*open)(const struct store_place *place, enum store_mode mode,
 	    struct store **out, struct error *err);
 	void (*close)(struct store *store);
@@ -69,7 +68,16 @@ struct store_ops {
 };
 
 extern const struct store_ops store_sqlite_ops;
+/* Of the module nompd-mongodb.so. */
 extern const struct store_ops store_mongodb_ops;
+
+/*
+ * The ops called symbol in a module: a file beside the program or in the folder
+ * it is installed to.  NULL: there is none (STATUS_USAGE).  What a module needs
+ * beside its own libraries it finds in the program.
+ */
+const struct store_ops *store_module_get(const char *file, const char *symbol,
+    struct error *err);
 
 /*
  * Each kind's own structs begin with these.  The front fills ops, trace and

@@ -129,10 +129,7 @@ mongodb_is_replaced(struct store *base)
 	return false;
 }
 
-static const char *const schemes[] = { "mongodb://", "mongodb+srv://", NULL };
-
 const struct store_ops store_mongodb_ops = {
-	.schemes = schemes,
 	.open = mongodb_open,
 	.close = mongodb_close,
 	.lease_try = store_mongodb_lease_try,

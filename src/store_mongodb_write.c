@@ -421,29 +421,6 @@ store_mongodb_history_keys_put(struct store *base,
 	    "writing " HISTORY_KEYS, err);
 }
 
-/* It is kept until store_publish(): nothing may come behind it. */
-int
-store_mongodb_history_put(struct store *base,
-    const struct store_history *entry, struct error *err)
-{
-	struct store_mongodb *store = (struct store_mongodb *)base;
-	bson_t		      tallies;
-
-	(void)err;
-	bson_destroy(store->entry);
-	store->entry = bson_new();
-	store->entry_version = entry->version;
-	store_mongodb_must(bson_init_static(&tallies, entry->tallies,
-	    entry->tallies_len) &&
-	    BSON_APPEND_INT64(store->entry, "_id", entry->version) &&
-	    BSON_APPEND_INT64(store->entry, "Version", entry->version) &&
-	    BSON_APPEND_DATE_TIME(store->entry, "SyncedAt",
-	    entry->synced_at_ms) &&
-	    BSON_APPEND_INT64(store->entry, "DurationMs",
-	    entry->duration_ms) && bson_concat(store->entry, &tallies));
-	return 0;
-}
-
 /* Is the history entry of this run there?  -1: that cannot be found out. */
 static int
 has_entry(const struct store_mongodb *store, mongoc_collection_t *collection)
@@ -507,13 +484,13 @@ take_back_if_lost(struct store_mongodb *store,
 	    " the lease; this one was held up and is not published");
 }
 
-int
-store_mongodb_publish(struct store *base, struct error *err)
+/* The write that publishes: of the entry that waits for it, if any. */
+static int
+write_entry(struct store_mongodb *store, struct error *err)
 {
-	struct store_mongodb *store = (struct store_mongodb *)base;
-	mongoc_collection_t  *collection;
-	bson_error_t	      cause;
-	int		      rc = 0;
+	mongoc_collection_t *collection;
+	bson_error_t	     cause;
+	int		     rc = 0;
 
 	if (store->entry == NULL)
 		return 0;
@@ -529,4 +506,34 @@ store_mongodb_publish(struct store *base, struct error *err)
 	bson_destroy(store->entry);
 	store->entry = NULL;
 	return rc;
+}
+
+/* It is kept until store_publish(), or the next one of a copy: nothing of a run
+ * may come behind it. */
+int
+store_mongodb_history_put(struct store *base,
+    const struct store_history *entry, struct error *err)
+{
+	struct store_mongodb *store = (struct store_mongodb *)base;
+	bson_t		      tallies;
+
+	if (write_entry(store, err) == -1)
+		return -1;
+	store->entry = bson_new();
+	store->entry_version = entry->version;
+	store_mongodb_must(bson_init_static(&tallies, entry->tallies,
+	    entry->tallies_len) &&
+	    BSON_APPEND_INT64(store->entry, "_id", entry->version) &&
+	    BSON_APPEND_INT64(store->entry, "Version", entry->version) &&
+	    BSON_APPEND_DATE_TIME(store->entry, "SyncedAt",
+	    entry->synced_at_ms) &&
+	    BSON_APPEND_INT64(store->entry, "DurationMs",
+	    entry->duration_ms) && bson_concat(store->entry, &tallies));
+	return 0;
+}
+
+int
+store_mongodb_publish(struct store *base, struct error *err)
+{
+	return write_entry((struct store_mongodb *)base, err);
 }

@@ -139,6 +139,15 @@ store_place_set(struct store_place *place, const char *uri)
 	return rule;
 }
 
+enum store_kind
+store_place_kind(const struct store_place *place)
+{
+	if (strncmp(place->uri, file_scheme, strlen(file_scheme)) == 0)
+		return STORE_SQLITE;
+	return find_authority(place->uri) != NULL ? STORE_MONGODB :
+	    STORE_KIND__MAX;
+}
+
 bool
 store_place_wants_password(const struct store_place *place)
 {

@@ -451,10 +451,7 @@ sqlite_publish(struct store *base, struct error *err)
 	return 0;
 }
 
-static const char *const schemes[] = { SCHEME, NULL };
-
 const struct store_ops store_sqlite_ops = {
-	.schemes = schemes,
 	.open = sqlite_open,
 	.close = sqlite_close,
 	.lease_try = sqlite_lease_try,

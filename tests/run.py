@@ -4,6 +4,10 @@ Unit tests are the programs BUILD/test_* (Check); with --valgrind each runs a
 second time under valgrind.  System tests are tests/system (pytest), against
 BUILD/nompd-sync.  The last line says `NAME: N passed, N failed`; the exit
 status is 1 when anything failed or nothing ran.
+
+With --store mongodb these are the tests that go over a store, and they do so
+on the server that NOMPD_TEST_MONGODB_URI names (tests/servers/mongodb/run.py
+sets it).
 """
 
 import argparse
@@ -15,6 +19,11 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CHECK_LINE = re.compile(r"Checks: (\d+), Failures: (\d+), Errors: (\d+)")
+# What goes over a store, of the unit tests and of the system tests.
+STORE_UNITS = ["test_store_conformance", "test_store_mongodb*"]
+STORE_SYSTEM = [f"tests/system/test_{name}.py" for name in (
+    "stores", "upsert", "shapes", "guard", "plan", "commands", "lease",
+    "model", "consumer", "kill")]
 VALGRIND = [
     "valgrind", "--quiet", "--leak-check=full", "--show-leak-kinds=all",
     "--errors-for-leak-kinds=definite,indirect,possible",
@@ -42,12 +51,13 @@ def run_unit(program, prefix=()):
     return checks - failures - errors, max(bad, int(checks == 0))
 
 
-def run_system(program, arguments):
+def run_system(program, store, arguments):
     """Runs the system tests: (passed, failed, skipped)."""
+    tests = ["tests/system"] if store == "sqlite" else STORE_SYSTEM
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
-               "tests/system", *arguments]
+               *tests, *arguments]
     environment = dict(os.environ, NOMPD_SYNC=str(program),
-                       PYTHONDONTWRITEBYTECODE="1")
+                       NOMPD_TEST_STORE=store, PYTHONDONTWRITEBYTECODE="1")
     done = subprocess.Popen(command, cwd=ROOT, text=True, env=environment,
                             stdout=subprocess.PIPE)
     last = ""
@@ -72,14 +82,22 @@ def main():
     parser.add_argument("--build", default="build", type=pathlib.Path)
     parser.add_argument("--valgrind", action="store_true")
     parser.add_argument("--only", choices=["unit", "system"])
+    parser.add_argument("--store", choices=["sqlite", "mongodb"],
+                        default="sqlite")
     parser.add_argument("pytest", nargs="*", help="arguments for pytest")
     arguments = parser.parse_args()
     build = (ROOT / arguments.build).resolve()
+    is_mongodb = arguments.store == "mongodb"
+    if is_mongodb and not os.environ.get("NOMPD_TEST_MONGODB_URI"):
+        parser.error("--store mongodb needs NOMPD_TEST_MONGODB_URI")
     passed = failed = skipped = 0
     if arguments.only != "system":
-        programs = [p for p in sorted(build.glob("test_*"))
-                    if p.suffix == ""]
-        failed += not programs
+        programs = sorted({
+            path for name in (STORE_UNITS if is_mongodb else ["test_*"])
+            for path in build.glob(name) if path.suffix == ""})
+        if not programs:
+            print("there is none of the unit tests", flush=True)
+            failed += 1
         for program in programs:
             results = [run_unit(program)]
             if arguments.valgrind:
@@ -87,11 +105,13 @@ def main():
             passed += sum(r[0] for r in results)
             failed += sum(r[1] for r in results)
     if arguments.only != "unit":
-        counts = run_system(build / "nompd-sync", arguments.pytest)
+        counts = run_system(build / "nompd-sync", arguments.store,
+                            arguments.pytest)
         passed, failed = passed + counts[0], failed + counts[1]
         skipped = counts[2]
     tail = f", {skipped} skipped" if skipped else ""
-    print(f"{arguments.build.name}: {passed} passed, {failed} failed{tail}")
+    name = "mongodb" if is_mongodb else arguments.build.name
+    print(f"{name}: {passed} passed, {failed} failed{tail}")
     return 1 if failed or not passed else 0
 
 

@@ -1,14 +1,12 @@
 """What the system tests share: the program under test, an upstream, a store.
 
 NOMPD_SYNC names the program; otherwise it is the one in the build folder.
+NOMPD_TEST_STORE names the kind of its stores, see stores.py.
 """
-import collections
 import json
 import os
 import pathlib
 import re
-import shutil
-import sqlite3
 import subprocess
 import sys
 
@@ -17,22 +15,21 @@ import pytest
 sys.dont_write_bytecode = True
 
 import model  # noqa: E402
+import stores  # noqa: E402
+from stores import (  # noqa: E402, F401
+    EMPTY, KIND, PATIENCE, copy_store, dump, essence)
 from upstream import (  # noqa: E402
     LISTS, Upstream, activity, authorization, bundle, dumps, plan)
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = os.environ.get("NOMPD_SYNC", str(ROOT / "build" / "nompd-sync"))
 KEY = "s3cret-k3y-0f-the-t3sts"
-PATIENCE = 120      # seconds until a program that does not end is a failure
 
+# Commands that ask no upstream.
+QUESTIONS = ("init", "history", "show", "reconvert")
 RESULT = re.compile(
     r'\{"version":\d+,"added":\d+,"updated":\d+,"unchanged":\d+,'
     r'"deleted":\d+,"durationMs":\d+\}\n')
-
-Record = collections.namedtuple(
-    "Record", "key data version deleted updated hash")
-Dump = collections.namedtuple("Dump", "records version last_sync history")
-EMPTY = Dump({}, 0, None, [])
 
 # A filled store's upstream: two of the records differ from the usual form.
 FILLED = (
@@ -73,15 +70,25 @@ class Outcome:
 
 
 class Sync:
-    """nompd-sync with a store in a folder of its own."""
+    """nompd-sync with a store of its own, and a folder."""
 
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
-        self.store = self.folder / "store.db"
+        self.made = []
+        self.store = self.new_store()
         self.temporary = self.folder / "tmp"
         self.temporary.mkdir()
         self.url = None
         self.processes = []
+
+    def new_store(self, name="store.db"):
+        """A store of the kind that is tested, not there yet."""
+        self.made.append(KIND.new(self.folder, name))
+        return self.made[-1]
+
+    def expire_lease(self):
+        """As if a run that was killed had been killed long ago."""
+        KIND.expire_lease(self.store)
 
     def environment(self, key=KEY, **more):
         env = {name: value for name, value in os.environ.items()
@@ -95,13 +102,9 @@ class Sync:
 
     def arguments(self, args, url=None):
         args = [str(a) for a in args]
-        if args and args[0] in ("init", "history", "show"):
-            defaults = {"--store": f"sqlite:{self.store}"}
-        elif args and args[0] == "reconvert":
-            defaults = {"--store": f"sqlite:{self.store}"}
-        else:
-            defaults = {"--store": f"sqlite:{self.store}",
-                        "--upstream": url or self.url, "--retries": "0"}
+        defaults = {"--store": stores.uri(self.store)}
+        if not args or args[0] not in QUESTIONS:
+            defaults.update({"--upstream": url or self.url, "--retries": "0"})
         for flag, value in defaults.items():
             if flag not in args and value is not None:
                 args += [flag, value]
@@ -124,7 +127,8 @@ class Sync:
         err = err.decode("utf-8")
         for sign in ("Sanitizer", "runtime error:"):
             assert sign not in err, err
-        assert KEY not in out + err
+        for secret in (KEY, *KIND.secrets):
+            assert secret not in out + err
         return Outcome(process.returncode, out, err)
 
     def run(self, *args, **options):
@@ -150,65 +154,8 @@ class Sync:
                 process.wait()
             for pipe in (process.stdout, process.stderr):
                 pipe.close()
-
-
-# What is in a store
-
-def copy_store(source, target):
-    """The database file and what a killed run left beside it."""
-    for path in pathlib.Path(source).parent.glob(
-            pathlib.Path(source).name + "*"):
-        if not path.name.endswith(("-lease", "-shm")):
-            shutil.copy(path, str(target) + path.name[len(source.name):])
-
-
-def dump(store):
-    """All records, the version and the history; EMPTY without a store."""
-    if not store.exists():
-        return EMPTY
-    database = sqlite3.connect(store, timeout=PATIENCE)
-    try:
-        database.execute("BEGIN")
-        return read_all(database)
-    finally:
-        database.close()
-
-
-def read_all(database):
-    tables = {row[0] for row in database.execute(
-        "SELECT name FROM sqlite_schema WHERE type = 'table'")}
-    if not tables:
-        return EMPTY
-    records = {}
-    for name in model.COLLECTIONS:
-        for row in database.execute(
-                "SELECT _id, BusinessKey, Data, Version, IsDeleted,"
-                f" UpdatedAt, ContentHash FROM {name}"):
-            assert row[0] == row[1]
-            records[name, row[0]] = Record(*row[1:])
-    version, last_sync = database.execute(
-        "SELECT CurrentVersion, LastSyncAt FROM SyncMetadata"
-    ).fetchone() or (0, None)
-    history = database.execute(
-        "SELECT * FROM SyncHistory ORDER BY Version").fetchall()
-    state = Dump(records, version or 0, last_sync, history)
-    check(state)
-    return state
-
-
-def check(state):
-    """What holds for every record of every store."""
-    for record in state.records.values():
-        assert record.deleted in (0, 1)
-        assert 1 <= record.version <= state.version
-        assert len(record.data) == int.from_bytes(record.data[:4], "little")
-        assert record.hash == model.content_hash(model.decode(record.data))
-
-
-def essence(state):
-    """Records without the time of their change."""
-    return {where: record._replace(updated=None)
-            for where, record in state.records.items()}
+        for store in self.made:
+            KIND.drop(store)
 
 
 def rows(state):
@@ -224,6 +171,24 @@ def folder_upstream(folder, *lists, shape=bundle):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(dumps(shape(list(resources))), encoding="utf-8")
     return pathlib.Path(folder).as_uri()
+
+
+# Which tests there are
+
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "only_store(name): what it tests has but this kind of"
+        " store; with another it is no test, and not among those that run")
+
+
+def pytest_collection_modifyitems(config, items):
+    def is_one(item):
+        return all(mark.args == (KIND.name,)
+                   for mark in item.iter_markers("only_store"))
+    others = [item for item in items if not is_one(item)]
+    if others:
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if is_one(item)]
 
 
 # Fixtures
@@ -274,8 +239,8 @@ def filled_store(tmp_path_factory):
     program = Sync(folder)
     url = folder_upstream(folder / "upstream", *FILLED)
     assert program.run(url=url).counts == (15, 0, 0, 0)
+    yield program.store
     program.close()
-    return program.store
 
 
 @pytest.fixture

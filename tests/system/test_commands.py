@@ -1,11 +1,11 @@
 """init, history, show and reconvert."""
 import json
-import sqlite3
 
 import pytest
 
 import model
-from conftest import EMPTY, FILLED, essence
+import stores
+from conftest import EMPTY, FILLED, KIND, essence
 from upstream import ACTIVITIES, activity, bundle, dumps, number
 
 RECORD = ["_id", "BusinessKey", "Data", "Version", "IsDeleted", "UpdatedAt",
@@ -15,23 +15,13 @@ TALLY = ["Added", "Updated", "Unchanged", "Deleted", "Skipped", "Duplicates",
 LETTERS = dict(zip(model.COLLECTIONS, "parpr"))
 
 
-def change(store, statement, *values):
-    database = sqlite3.connect(store)
-    with database:
-        count = database.execute(statement, values).rowcount
-    database.close()
-    assert count > 0
-
-
 # init
 
 def test_init(sync):
     ended = sync.run("init", key=None)
     assert (ended.status, ended.out) == (0, "")
     assert sync.dump() == EMPTY
-    tables = {row[0] for row in sqlite3.connect(sync.store).execute(
-        "SELECT name FROM sqlite_schema WHERE type = 'table'")}
-    assert {*model.COLLECTIONS, "SyncMetadata", "SyncHistory"} <= tables
+    assert KIND.made <= KIND.collections(sync.store)
     assert sync.run().result["version"] == 1
 
 
@@ -98,8 +88,8 @@ def test_history_of_an_empty_store(sync):
     ("history",), ("show", "PlanDefinitions", "p1"), ("reconvert",)])
 def test_without_a_store(sync, command):
     """No store comes into being by a question."""
-    sync.run(*command).failed(74, "store.db")
-    assert not sync.store.exists()
+    sync.run(*command).failed(74, sync.store.name)
+    assert not KIND.exists(sync.store)
 
 
 def test_failed_runs_are_not_in_the_history(filled, upstream):
@@ -173,7 +163,7 @@ def test_show_of_a_tombstone(filled, upstream):
 def test_show_of_odd_keys(sync, upstream, key):
     upstream.script(ACTIVITIES, bundle([activity(key)]))
     assert sync.run().status == 0
-    ended = sync.run("show", "--store", f"sqlite:{sync.store}", "--",
+    ended = sync.run("show", "--store", stores.uri(sync.store), "--",
                      "ActivityDefinitions", key)
     assert ended.status == 0, ended.err
     assert json.loads(ended.out)["_id"] == key
@@ -183,17 +173,16 @@ def test_show_of_odd_keys(sync, upstream, key):
 
 def test_reconvert_restores_outputs(filled):
     good = filled.dump()
-    other = model.encode({"id": "p2"})
-    change(filled.store, "DELETE FROM TreatmentGroups WHERE _id = 'p1'")
-    change(filled.store, "UPDATE TreatmentGroups SET Data = ?,"
-           " ContentHash = ? WHERE _id = 'p2'", other,
-           model.content_hash(model.decode(other)))
-    change(filled.store, "UPDATE ReimbursementGroups SET IsDeleted = 1"
-           " WHERE _id = 'r1'")
-    change(filled.store, "INSERT INTO ReimbursementGroups"
-           " (BusinessKey, Data, Version, IsDeleted, UpdatedAt, ContentHash)"
-           " SELECT 'x', Data, 1, 0, 0, ContentHash"
-           " FROM ReimbursementGroups WHERE _id = 'r2'")
+    other = {"id": "p2"}
+
+    def put(*where, **members):
+        KIND.put(filled.store, where[0],
+                 good.records[where]._replace(**members))
+    KIND.delete(filled.store, "TreatmentGroups", "p1")
+    put("TreatmentGroups", "p2", data=model.encode(other),
+        hash=model.content_hash(other))
+    put("ReimbursementGroups", "r1", deleted=1)
+    put("ReimbursementGroups", "r2", key="x", updated=0)
     ended = filled.run("reconvert", key=None)
     assert ended.result["version"] == 2
     assert (ended.result["added"], ended.result["updated"],
@@ -220,7 +209,7 @@ def test_reconvert_changes_nothing_twice(filled):
 
 
 def test_reconvert_dry(filled):
-    change(filled.store, "DELETE FROM TreatmentGroups WHERE _id = 'p1'")
+    KIND.delete(filled.store, "TreatmentGroups", "p1")
     before = filled.dump()
     ended = filled.run("reconvert", "--dry-run", "--plan", key=None)
     assert ended.result["added"] == 1

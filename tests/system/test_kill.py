@@ -7,8 +7,9 @@ import time
 
 import pytest
 
-from conftest import (
-    FILLED, Sync, copy_store, dump, essence, folder_upstream)
+from conftest import FILLED, KIND, Sync, folder_upstream
+from stores import (
+    check_killed, check_repaired, copy_store, few, summary)
 from upstream import activity, authorization, plan
 
 MAX_STEPS = 2000    # store steps of a small run; far fewer are needed
@@ -20,55 +21,40 @@ CHANGED = (
 )
 
 
-def peek(sync):
-    """What a reader sees, from a copy: the program's files stay as left."""
-    copy = sync.folder / "copy"
-    copy.mkdir(exist_ok=True)
-    for path in copy.iterdir():
-        path.unlink()
-    copy_store(sync.store, copy / "store.db")
-    return dump(copy / "store.db")
-
-
-def summary(state):
-    return essence(state), state.version, len(state.history)
-
-
 class Case:
     """Before, a run over url, and after it."""
 
     def __init__(self, sync, store, url, *args):
         self.sync, self.store, self.url, self.args = sync, store, url, args
         self.reset()
-        self.old = summary(peek(sync))
+        self.old = self.peek()
         started = time.monotonic()
         assert self.run().status == 0
         self.seconds = time.monotonic() - started
-        self.new = summary(peek(sync))
+        self.new = self.peek()
         assert self.old[1:] != self.new[1:]
 
     def reset(self):
-        for path in self.sync.folder.glob("store.db*"):
-            path.unlink()
+        KIND.remove(self.sync.store)
         if self.store:
             copy_store(self.store, self.sync.store)
+
+    def peek(self):
+        """What a reader sees; what was left stays as it is."""
+        return summary(KIND.peek(self.sync.store))
 
     def run(self, **options):
         return self.sync.run(*self.args, url=self.url, **options)
 
     def check_killed(self):
-        seen = summary(peek(self.sync))
-        assert seen in (self.old, self.new)
-        return seen == self.new
+        """What was left, for check_next_run()."""
+        self.sync.expire_lease()
+        seen = self.peek()
+        return seen, check_killed(self.old, self.new, seen)
 
-    def check_next_run(self, done):
+    def check_next_run(self, seen):
         assert self.run().status == 0
-        again = summary(peek(self.sync))
-        if done:
-            assert again[0] == self.new[0]
-            assert again[1] == self.new[1] + 1
-        else:
-            assert again == self.new
+        check_repaired(self.new, seen, self.peek())
 
 
 def kill_at_every_step(case):
@@ -77,12 +63,12 @@ def kill_at_every_step(case):
         case.reset()
         ended = case.run(env={"NOMPD_STORE_KILL_AT": str(step)})
         if ended.status == 0:
-            assert summary(peek(case.sync)) == case.new
+            assert case.peek() == case.new
             break
         assert ended.status == -signal.SIGKILL, ended.err
         assert ended.out == ""
-        done = case.check_killed()
-        case.check_next_run(done)
+        seen, done = case.check_killed()
+        case.check_next_run(seen)
         outcomes.add(done)
     else:
         pytest.fail(f"more than {MAX_STEPS} steps")
@@ -113,8 +99,8 @@ def large(tmp_path_factory):
     program = Sync(folder)
     first = folder_upstream(folder / "first", *generation(0))
     assert program.run(url=first).status == 0
+    yield program.store, folder_upstream(folder / "second", *generation(1))
     program.close()
-    return program.store, folder_upstream(folder / "second", *generation(1))
 
 
 def generation(number):
@@ -131,7 +117,7 @@ def test_any_moment(bare, large):
     store, url = large
     case = Case(bare, store, url, "--log-level", "error")
     chance = random.Random(20250410)
-    for _ in range(15):
+    for _ in range(few(15)):
         case.reset()
         process = bare.start(*case.args, url=url)
         try:
@@ -139,7 +125,7 @@ def test_any_moment(bare, large):
         except subprocess.TimeoutExpired:
             process.kill()
         assert bare.finish(process).status in (0, -signal.SIGKILL)
-        case.check_next_run(case.check_killed())
+        case.check_next_run(case.check_killed()[0])
 
 
 def test_killed_again_and_again(bare, large):
@@ -147,6 +133,7 @@ def test_killed_again_and_again(bare, large):
     store, url = large
     case = Case(bare, store, url, "--log-level", "error")
     case.reset()
+    seen = case.old
     chance = random.Random(20250411)
     for _ in range(8):
         process = bare.start(*case.args, url=url)
@@ -155,23 +142,26 @@ def test_killed_again_and_again(bare, large):
         except subprocess.TimeoutExpired:
             process.kill()
         bare.finish(process)
-        if summary(peek(bare))[0] == case.new[0]:
+        bare.expire_lease()
+        before, seen = seen, case.peek()
+        if seen.runs == case.new.runs:
+            check_repaired(case.new, before, seen)
             break
-        assert summary(peek(bare)) == case.old
-    assert case.run().status == 0
-    assert summary(peek(bare))[0] == case.new[0]
+        KIND.check_unfinished(before, seen)
+    case.check_next_run(seen)
 
 
 def test_readers_during_a_run(bare, large):
-    """Every transaction of a reader shows one whole state."""
+    """A reader sees one whole state, or what its kind of store promises."""
     store, url = large
     case = Case(bare, store, url, "--log-level", "error")
     case.reset()
+    seen = [case.peek()]
     process = bare.start(*case.args, url=url)
-    seen = [summary(bare.dump())]
     while process.poll() is None:
         seen.append(summary(bare.dump()))
     assert bare.finish(process).status == 0
     seen.append(summary(bare.dump()))
-    assert all(state in (case.old, case.new) for state in seen)
+    for state in seen:
+        check_killed(case.old, case.new, state)
     assert seen[0] == case.old and seen[-1] == case.new

@@ -6,6 +6,7 @@ import pytest
 import model
 import upstream as up
 from conftest import rows
+from stores import few
 
 RUNS = 10
 
@@ -174,7 +175,7 @@ def publish(server, chance, lists):
             body, gzipped=gzipped, chunked=chunked))
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(few(8)))
 def test_runs(sync, upstream, seed):
     generator = Generator(seed)
     expectation = model.Model()

@@ -5,7 +5,7 @@ import re
 import pytest
 
 import model
-from conftest import FILLED
+from conftest import FILLED, KIND
 from upstream import (
     ACTIVITIES, AUTHORIZATIONS, PLANS, Answer, activity, authorization,
     bundle, plan)
@@ -70,8 +70,10 @@ def test_dry_run_makes_no_store(sync):
     assert ended.counts == (15, 0, 0, 0)
     assert ended.result["version"] == 1
     assert [p.name for p in sync.folder.iterdir()] == ["tmp"]
+    assert not KIND.exists(sync.store)
 
 
+@pytest.mark.only_store("sqlite")
 def test_dry_run_leaves_every_byte(filled, upstream):
     change(upstream)
     def files():
@@ -173,6 +175,7 @@ def test_dry_run_fails_like_a_run(filled, upstream, answer, status):
     assert filled.dump() == before
 
 
+@pytest.mark.only_store("sqlite")
 def test_dry_run_of_what_is_not_ours(sync):
     sync.store.write_text("something else, " * 1000)
     sync.run("--dry-run").failed(74, "store.db")

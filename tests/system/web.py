@@ -21,6 +21,8 @@ import subprocess
 import tempfile
 import time
 
+import stores
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
 PROGRAM = str(pathlib.Path(os.environ.get("NOMPD_SERVE") or pathlib.Path(
@@ -94,7 +96,8 @@ class Server:
         self.kind = kind
         self.folder = pathlib.Path(
             tempfile.mkdtemp(prefix=kind + "-", dir=folder))
-        self.store = pathlib.Path(store or self.folder / "store.db")
+        self.has_own_store = store is None
+        self.store = store or stores.KIND.new(self.folder)
         self.keys_file = self.folder / "api-keys"
         self.port = None
         self.keys = []
@@ -105,7 +108,7 @@ class Server:
         elif not isinstance(sync_command, str):
             sync_command = json.dumps([str(word) for word in sync_command])
         self.settings = {
-            "NOMPD_STORE": f"sqlite:{self.store}",
+            "NOMPD_STORE": stores.uri(self.store),
             "NOMPD_API_KEYS_FILE": str(self.keys_file),
             "NOMPD_SYNC_COMMAND": sync_command,
         }
@@ -225,6 +228,8 @@ class Server:
         self.web = self.program = None
         late += end_strays(f"NOMPD_API_KEYS_FILE={self.keys_file}".encode())
         shutil.rmtree(self.run, ignore_errors=True)
+        if self.has_own_store:
+            stores.KIND.drop(self.store)
         assert not late, (late, self.log())
 
     # The configuration
@@ -420,8 +425,8 @@ def start_server(kind, folder, store=None, sync_command=None, env=None,
                  workers=2, edit=None):
     """A server of the kind, with its files in a folder of its own in folder.
 
-    store: path of the SQLite file, which need not exist; by default in the
-    server's folder.  sync_command: text as in NOMPD_SYNC_COMMAND, or a list
+    store: as in stores.py, need not exist; by default one in the server's
+    folder.  sync_command: text as in NOMPD_SYNC_COMMAND, or a list
     of words; None: there is no trigger.  env: more variables for nompd-serve.
     workers: of FastCGI.  edit: a function from the example's text to another.
     """

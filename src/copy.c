@@ -1,0 +1,376 @@
+#include <string.h>
+
+#include "clock.h"
+#include "collection.h"
+#include "copy.h"
+#include "lease.h"
+#include "log.h"
+#include "stop.h"
+#include "store.h"
+
+/* A batch of records is published when it has so many or so many bytes: what a
+ * copy that was cut off need not write again. */
+#define MAX_BATCH_RECORDS 5000
+#define MAX_BATCH_BYTES	  (16 * 1024 * 1024)
+/* The same of history entries and parts of key lists. */
+#define MAX_BATCH_ENTRIES 100
+
+/*
+ * held is a second connection to the target, which reads what is there already
+ * while the first one writes.
+ */
+struct copy {
+	const struct options *opts;
+	struct store	     *from;
+	struct store	     *to;
+	struct store	     *held;
+	struct store_versions versions; /* of from */
+	struct copy_result   *result;
+};
+
+static int
+open_stores(struct copy *copy, struct error *err)
+{
+	const struct options *opts = copy->opts;
+
+	if (store_open(&opts->from, STORE_UPDATE, &copy->from, err) == -1 ||
+	    store_open(&opts->to, STORE_WRITE, &copy->to, err) == -1)
+		return -1;
+	if (strcmp(store_name(copy->from), store_name(copy->to)) == 0)
+		return error_set(err, STATUS_USAGE, "--to: want another store"
+		    " than --from; both are %s", store_name(copy->from));
+	if (lease_take(copy->from, opts->wait_ms, err) == -1 ||
+	    lease_take(copy->to, opts->wait_ms, err) == -1)
+		return -1;
+	if (store_open(&opts->to, STORE_READ, &copy->held, err) == -1 ||
+	    store_begin(copy->from, err) == -1 ||
+	    store_begin(copy->held, err) == -1)
+		return -1;
+	return store_versions_get(copy->from, &copy->versions, err);
+}
+
+/* Makes what was written so far last, and goes on. */
+static int
+publish_batch(struct copy *copy, struct error *err)
+{
+	return store_publish(copy->to, err) == -1 ? -1 :
+	    store_begin(copy->to, err);
+}
+
+static int
+refuse(const struct copy *copy, struct error *err, const char *why)
+{
+	return error_set(err, STATUS_STORE, "store %s: %s store %s; it is not"
+	    " a copy of that one: name an empty store", store_name(copy->to),
+	    why, store_name(copy->from));
+}
+
+/* The target's history must be a part of the source's.  Both come newest first.
+ */
+static int
+check_history(struct copy *copy, struct store_cursor *held,
+    struct store_cursor *source, struct error *err)
+{
+	struct store_history has, entry = { .version = INT64_MAX };
+	int		     rc;
+
+	while ((rc = store_history_next(held, &has, err)) == 1) {
+		while (entry.version > has.version &&
+		    (rc = store_history_next(source, &entry, err)) == 1)
+			;
+		if (rc == -1)
+			return -1;
+		if (entry.version != has.version ||
+		    entry.synced_at_ms != has.synced_at_ms)
+			return refuse(copy, err, "it has a run that is none"
+			    " of");
+	}
+	return rc;
+}
+
+static int
+check_target(struct copy *copy, struct error *err)
+{
+	struct store_versions versions;
+	struct store_cursor  *held = NULL, *source = NULL;
+	int		      rc = -1;
+
+	if (store_versions_get(copy->held, &versions, err) == -1)
+		return -1;
+	if (versions.raised > copy->versions.raised)
+		return refuse(copy, err, "its version is above that of");
+	if (store_history_open(copy->held, INT64_MAX, &held, err) == 0 &&
+	    store_history_open(copy->from, INT64_MAX, &source, err) == 0)
+		rc = check_history(copy, held, source, err);
+	store_cursor_close(source);
+	store_cursor_close(held);
+	return rc;
+}
+
+static bool
+is_same(const struct store_record *one, const struct store_record *other)
+{
+	return one->version == other->version &&
+	    one->updated_at_ms == other->updated_at_ms &&
+	    one->is_deleted == other->is_deleted &&
+	    strcmp(one->hash, other->hash) == 0;
+}
+
+/* What is joined: a collection of the source, and what of it is there. */
+struct join {
+	const char	    *collection;
+	struct store_cursor *source;
+	struct store_cursor *held;
+	struct store_writer *writer;
+	struct store_record  has; /* the held one that is due */
+	int		     has_held;
+	int64_t		     records; /* of the batch */
+	size_t		     bytes;
+};
+
+static int
+open_writer(struct copy *copy, struct join *join, struct error *err)
+{
+	join->records = 0;
+	join->bytes = 0;
+	return store_writer_open(copy->to, join->collection,
+	    copy->versions.raised, 0, &join->writer, err);
+}
+
+static int
+close_writer(struct join *join, struct error *err)
+{
+	struct store_writer *writer = join->writer;
+
+	join->writer = NULL;
+	return writer != NULL ? store_writer_close(writer, err) : 0;
+}
+
+static int
+write_record(struct copy *copy, struct join *join,
+    const struct store_record *record, bool is_new, struct error *err)
+{
+	if (record->data == NULL)
+		return error_set(err, STATUS_STORE, "store %s: the record"
+		    " \"%s\" of %s is damaged: it has no Data",
+		    store_name(copy->from), record->key, join->collection);
+	if (join->records >= MAX_BATCH_RECORDS ||
+	    join->bytes >= MAX_BATCH_BYTES) {
+		if (close_writer(join, err) == -1 ||
+		    publish_batch(copy, err) == -1 ||
+		    open_writer(copy, join, err) == -1)
+			return -1;
+	}
+	join->records++;
+	join->bytes += record->data_len;
+	copy->result->copied++;
+	log_progress("copying: %s %lld", join->collection,
+	    (long long)copy->result->copied);
+	return store_writer_copy(join->writer, record, is_new, err);
+}
+
+/* One record of the source; both sides come in key order. */
+static int
+copy_record(struct copy *copy, struct join *join,
+    const struct store_record *record, struct error *err)
+{
+	bool is_there;
+
+	if (join->has_held == 1 && strcmp(join->has.key, record->key) < 0)
+		return refuse(copy, err, "it has a record that is none of");
+	is_there = join->has_held == 1 &&
+	    strcmp(join->has.key, record->key) == 0;
+	if (!(is_there && is_same(&join->has, record)) &&
+	    write_record(copy, join, record, !is_there, err) == -1)
+		return -1;
+	if (is_there)
+		join->has_held = store_record_next(join->held, &join->has,
+		    err);
+	return join->has_held == -1 ? -1 : 0;
+}
+
+static int
+copy_records(struct copy *copy, struct join *join, struct error *err)
+{
+	struct store_record record;
+	int		    rc;
+
+	join->has_held = store_record_next(join->held, &join->has, err);
+	if (join->has_held == -1)
+		return -1;
+	while ((rc = store_record_next(join->source, &record, err)) == 1) {
+		if (stop_check(STATUS_STORE, err) == -1 ||
+		    copy_record(copy, join, &record, err) == -1)
+			return -1;
+	}
+	if (rc == 0 && join->has_held == 1)
+		return refuse(copy, err, "it has a record that is none of");
+	return rc;
+}
+
+static int
+copy_collection(struct copy *copy, const char *collection, struct error *err)
+{
+	struct join  join = { .collection = collection };
+	struct error ignored;
+	int	     rc = -1;
+
+	if (store_records_open(copy->from, collection, true, &join.source,
+	    err) == 0 && store_records_open(copy->held, collection, true,
+	    &join.held, err) == 0 && open_writer(copy, &join, err) == 0)
+		rc = copy_records(copy, &join, err);
+	/* The first error is the one that counts. */
+	if (close_writer(&join, rc == 0 ? err : &ignored) == -1)
+		rc = -1;
+	store_cursor_close(join.held);
+	store_cursor_close(join.source);
+	return rc == 0 ? publish_batch(copy, err) : -1;
+}
+
+static int
+compare_parts(const struct store_history_keys *one,
+    const struct store_history_keys *other)
+{
+	int order;
+
+	if (one->version != other->version)
+		return one->version < other->version ? -1 : 1;
+	order = strcmp(one->collection, other->collection);
+	if (order == 0)
+		order = strcmp(one->act, other->act);
+	if (order == 0 && one->part != other->part)
+		order = one->part < other->part ? -1 : 1;
+	return order;
+}
+
+static int
+copy_parts(struct copy *copy, struct store_cursor *source,
+    struct store_cursor *held, struct error *err)
+{
+	struct store_history_keys keys, has;
+	int			  rc, has_held, n = 0;
+
+	has_held = store_history_keys_next(held, &has, err);
+	while (has_held != -1 &&
+	    (rc = store_history_keys_next(source, &keys, err)) == 1) {
+		while (has_held == 1 && compare_parts(&has, &keys) < 0)
+			has_held = store_history_keys_next(held, &has, err);
+		if (has_held == 1 && compare_parts(&has, &keys) == 0)
+			continue;
+		if (has_held == -1 || stop_check(STATUS_STORE, err) == -1 ||
+		    store_history_keys_put(copy->to, &keys, err) == -1 ||
+		    (++n % MAX_BATCH_ENTRIES == 0 &&
+		    publish_batch(copy, err) == -1))
+			return -1;
+	}
+	return has_held == -1 ? -1 : rc;
+}
+
+/* Newest first, so that the newest one, too, is there only when all records
+ * are. */
+static int
+copy_entries(struct copy *copy, struct store_cursor *source,
+    struct store_cursor *held, struct error *err)
+{
+	struct store_history entry, has;
+	int		     rc, has_held, n = 0;
+
+	has_held = store_history_next(held, &has, err);
+	while (has_held != -1 &&
+	    (rc = store_history_next(source, &entry, err)) == 1) {
+		while (has_held == 1 && has.version > entry.version)
+			has_held = store_history_next(held, &has, err);
+		if (has_held == 1 && has.version == entry.version)
+			continue;
+		if (has_held == -1 || stop_check(STATUS_STORE, err) == -1 ||
+		    store_history_put(copy->to, &entry, err) == -1 ||
+		    (++n % MAX_BATCH_ENTRIES == 0 &&
+		    publish_batch(copy, err) == -1))
+			return -1;
+	}
+	return has_held == -1 ? -1 : rc;
+}
+
+static int
+copy_history(struct copy *copy, struct error *err)
+{
+	struct store_cursor *source = NULL, *held = NULL;
+	int		     rc = -1;
+
+	if (store_history_parts_open(copy->from, &source, err) == 0 &&
+	    store_history_parts_open(copy->held, &held, err) == 0)
+		rc = copy_parts(copy, source, held, err);
+	store_cursor_close(held);
+	store_cursor_close(source);
+	if (rc == -1)
+		return -1;
+	source = held = NULL;
+	rc = -1;
+	if (store_history_open(copy->from, INT64_MAX, &source, err) == 0 &&
+	    store_history_open(copy->held, INT64_MAX, &held, err) == 0)
+		rc = copy_entries(copy, source, held, err);
+	store_cursor_close(held);
+	store_cursor_close(source);
+	return rc == 0 ? publish_batch(copy, err) : -1;
+}
+
+/* Reads both stores again: are they the same by now? */
+static int
+verify(struct copy *copy, enum digest_part part, struct error *err)
+{
+	struct digest other;
+
+	if (digest_store(copy->from, part, &copy->result->digest, err) == -1 ||
+	    digest_store(copy->to, part, &other, err) == -1)
+		return -1;
+	if (strcmp(copy->result->digest.text, other.text) == 0)
+		return 0;
+	return error_set(err, STATUS_STORE, "store %s: its digest is %s, that"
+	    " of store %s is %s: it is not the same; empty it and copy again",
+	    store_name(copy->to), other.text, store_name(copy->from),
+	    copy->result->digest.text);
+}
+
+static int
+copy_all(struct copy *copy, struct error *err)
+{
+	int i;
+
+	/* First, so that a run on an unfinished copy counts on from there. */
+	if (store_begin(copy->to, err) == -1 ||
+	    (copy->versions.raised > 0 &&
+	    store_versions_set(copy->to, &copy->versions, err) == -1))
+		return -1;
+	for (i = 0; i < COLLECTION__MAX; i++) {
+		if (copy_collection(copy, collection_name(i), err) == -1)
+			return -1;
+	}
+	if (verify(copy, DIGEST_RECORDS, err) == -1 ||
+	    copy_history(copy, err) == -1)
+		return -1;
+	return verify(copy, DIGEST_ALL, err);
+}
+
+int
+copy_store(const struct options *opts, struct copy_result *result,
+    struct error *err)
+{
+	struct copy copy = { .opts = opts, .result = result };
+	int64_t	    started_ms = clock_monotonic_ms();
+	int	    rc = -1;
+
+	*result = (struct copy_result){ .copied = 0 };
+	if (open_stores(&copy, err) == 0 && check_target(&copy, err) == 0)
+		rc = copy_all(&copy, err);
+	log_progress_end();
+	result->version = copy.versions.finished;
+	result->duration_ms = clock_monotonic_ms() - started_ms;
+	if (rc == 0)
+		log_info("store %s is a copy of store %s, at version %lld",
+		    store_name(copy.to), store_name(copy.from),
+		    (long long)result->version);
+	store_close(copy.held);
+	store_close(copy.to);
+	store_close(copy.from);
+	return rc;
+}

@@ -1,0 +1,148 @@
+#include <sodium.h>
+#include <string.h>
+
+#include "collection.h"
+#include "digest.h"
+#include "log.h"
+#include "stop.h"
+
+/* Each text and blob goes in behind its length, each number as eight bytes
+ * (big-endian), so that no two stores give the same bytes. */
+static void
+add_number(crypto_hash_sha256_state *state, int64_t number)
+{
+	uint8_t bytes[sizeof(number)];
+	size_t	i;
+
+	for (i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)((uint64_t)number >>
+		    (8 * (sizeof(bytes) - 1 - i)));
+	(void)crypto_hash_sha256_update(state, bytes, sizeof(bytes));
+}
+
+static void
+add_bytes(crypto_hash_sha256_state *state, const void *data, size_t len)
+{
+	add_number(state, (int64_t)len);
+	(void)crypto_hash_sha256_update(state, data, len);
+}
+
+static void
+add_text(crypto_hash_sha256_state *state, const char *text)
+{
+	add_bytes(state, text, strlen(text));
+}
+
+static void
+add_record(crypto_hash_sha256_state *state, const struct store_record *record)
+{
+	add_bytes(state, record->key, record->len);
+	add_number(state, record->version);
+	add_number(state, record->is_deleted);
+	add_number(state, record->updated_at_ms);
+	add_text(state, record->hash);
+	add_bytes(state, record->data, record->data != NULL ?
+	    record->data_len : 0);
+}
+
+static int
+add_collection(crypto_hash_sha256_state *state, struct store *store,
+    const char *name, struct digest *out, struct error *err)
+{
+	struct store_cursor *cursor;
+	struct store_record  record;
+	int		     rc;
+
+	add_text(state, name);
+	if (store_records_open(store, name, true, &cursor, err) == -1)
+		return -1;
+	while ((rc = store_record_next(cursor, &record, err)) == 1 &&
+	    (rc = stop_check(STATUS_STORE, err)) == 0) {
+		add_record(state, &record);
+		out->records++;
+		log_progress("reading again: %s %lld", name,
+		    (long long)out->records);
+	}
+	store_cursor_close(cursor);
+	return rc;
+}
+
+static int
+add_parts(crypto_hash_sha256_state *state, struct store *store,
+    struct error *err)
+{
+	struct store_history_keys keys;
+	struct store_cursor	 *cursor;
+	int			  rc;
+
+	if (store_history_parts_open(store, &cursor, err) == -1)
+		return -1;
+	while ((rc = store_history_keys_next(cursor, &keys, err)) == 1) {
+		add_number(state, keys.version);
+		add_text(state, keys.collection);
+		add_text(state, keys.act);
+		add_number(state, keys.part);
+		add_bytes(state, keys.keys, keys.keys_len);
+	}
+	store_cursor_close(cursor);
+	return rc;
+}
+
+static int
+add_history(crypto_hash_sha256_state *state, struct store *store,
+    struct digest *out, struct error *err)
+{
+	struct store_history entry;
+	struct store_cursor *cursor;
+	int		     rc;
+
+	if (store_history_open(store, INT64_MAX, &cursor, err) == -1)
+		return -1;
+	while ((rc = store_history_next(cursor, &entry, err)) == 1) {
+		add_number(state, entry.version);
+		add_number(state, entry.synced_at_ms);
+		add_number(state, entry.duration_ms);
+		add_bytes(state, entry.tallies, entry.tallies_len);
+		out->runs++;
+	}
+	store_cursor_close(cursor);
+	return rc;
+}
+
+static int
+add_runs(crypto_hash_sha256_state *state, struct store *store,
+    struct digest *out, struct error *err)
+{
+	struct store_versions versions;
+
+	if (store_versions_get(store, &versions, err) == -1)
+		return -1;
+	add_text(state, "versions");
+	add_number(state, versions.raised);
+	add_number(state, versions.raised_at_ms);
+	if (add_parts(state, store, err) == -1)
+		return -1;
+	return add_history(state, store, out, err);
+}
+
+int
+digest_store(struct store *store, enum digest_part part, struct digest *out,
+    struct error *err)
+{
+	crypto_hash_sha256_state state;
+	uint8_t			 hash[HASH_BYTES];
+	int			 i;
+
+	*out = (struct digest){ .records = 0 };
+	(void)crypto_hash_sha256_init(&state);
+	for (i = 0; i < COLLECTION__MAX; i++) {
+		if (add_collection(&state, store, collection_name(i), out,
+		    err) == -1)
+			return -1;
+	}
+	if (part == DIGEST_ALL && add_runs(&state, store, out, err) == -1)
+		return -1;
+	(void)crypto_hash_sha256_final(&state, hash);
+	hash_format(hash, out->text);
+	return 0;
+}

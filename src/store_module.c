@@ -1,0 +1,64 @@
+/*
+ * A kind of store that needs large libraries is a module, loaded when it is
+ * asked for: a CGI program that starts for each request would otherwise spend
+ * most of its time loading them.
+ */
+#include <dlfcn.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "store_int.h"
+#include "xalloc.h"
+
+/* The folder of this program, as it was built or unpacked; NULL: not known. */
+static char *
+own_folder(void)
+{
+	char	path[PATH_MAX];
+	ssize_t len;
+
+	len = readlink("/proc/self/exe", path, sizeof(path) - 1);
+	if (len <= 0)
+		return NULL;
+	path[len] = '\0';
+	return xstrdup(dirname(path));
+}
+
+/* The path of a module: beside the program, where it was built, or else in the
+ * folder for modules. */
+static char *
+find(const char *file)
+{
+	char *folder, *path;
+
+	folder = own_folder();
+	path = xasprintf("%s/%s", folder != NULL ? folder : NOMPD_MODULE_DIR,
+	    file);
+	free(folder);
+	if (access(path, F_OK) == 0)
+		return path;
+	free(path);
+	return xasprintf("%s/%s", NOMPD_MODULE_DIR, file);
+}
+
+const struct store_ops *
+store_module_get(const char *file, const char *symbol, struct error *err)
+{
+	const struct store_ops *ops = NULL;
+	void		       *module;
+	char		       *path;
+
+	path = find(file);
+	/* It stays until the process ends. */
+	module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+	free(path);
+	if (module != NULL)
+		ops = dlsym(module, symbol);
+	if (ops == NULL)
+		(void)error_set(err, STATUS_USAGE, "this kind of store needs"
+		    " the module %s, which cannot be loaded (%s); install it"
+		    " in " NOMPD_MODULE_DIR, file, dlerror());
+	return ops;
+}

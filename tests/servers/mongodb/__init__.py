@@ -1,0 +1,80 @@
+"""A MongoDB server for the tests, the best that can be had here.
+
+    server = start()
+    pymongo.MongoClient(server.uri)
+    server.kill()           # as a machine that loses power
+    server.restart()        # the same data at the same place
+    server.stop()
+
+Servers are built into the folder that NOMPD_TEST_SERVERS_DIR names, by default
+build-servers/mongodb.  Several may run side by side, each with its own data on
+free ports of 127.0.0.1; all end with the process that started them.
+"""
+import fcntl
+import os
+import pathlib
+import sys
+
+from . import ferretdb, java, mongod, named
+from .base import Server
+from .processes import ServerError
+
+__all__ = ["Server", "ServerError", "start"]
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+# In the order of choice.
+KINDS = (
+    (named, named.Named),
+    (mongod, mongod.Mongod),
+    (ferretdb, ferretdb.FerretDB),
+    (java, java.MongoJavaServer),
+)
+
+
+def folder():
+    """Where servers are built."""
+    place = pathlib.Path(os.environ.get("NOMPD_TEST_SERVERS_DIR")
+                         or ROOT / "build-servers" / "mongodb").absolute()
+    place.mkdir(parents=True, exist_ok=True)
+    return place
+
+
+def prepare(module):
+    """Builds what a kind of server needs; one process at a time."""
+    with open(folder() / "lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        module.build(folder())
+
+
+def start(build_only=False):
+    """Starts the first kind of server that can be had; build_only: None.
+
+    One that was named is the only choice.  ServerError: there is none, with
+    all that was tried.
+    """
+    tried = []
+    for module, kind in KINDS:
+        reason = module.why_not(folder())
+        if reason is None:
+            try:
+                prepare(module)
+                return None if build_only else started(kind)
+            except (ServerError, OSError) as error:
+                reason = str(error)
+                print(f"MongoDB server for the tests: {reason}",
+                      file=sys.stderr, flush=True)
+        tried.append(reason)
+        if kind is named.Named and os.environ.get(named.VARIABLE):
+            break
+    raise ServerError("no MongoDB server can be had:\n" + "\n".join(
+        "    " + reason.replace("\n", "\n    ") for reason in tried))
+
+
+def started(kind):
+    server = kind(folder())
+    try:
+        server.up()
+    except BaseException:
+        server.stop()
+        raise
+    return server
