@@ -95,7 +95,13 @@ def measure(command, folder, **variables):
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr,
             env=environment(folder, variables))
-        _, status, usage = os.wait4(process.pid, 0)
+        try:
+            _, status, usage = os.wait4(process.pid, 0)
+        except BaseException:
+            # What ends this ends the run, too.
+            process.terminate()
+            process.wait()
+            raise
         seconds = time.perf_counter() - start
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
