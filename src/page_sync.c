@@ -18,7 +18,7 @@ static const struct {
 	    "The guard held the run: it would delete too much." },
 	{ STATUS_UNAVAILABLE, 502, "The upstream gave no usable answer." },
 	{ STATUS_PROTOCOL, 502, "The upstream gave a wrong answer." },
-	{ STATUS_REFUSED, 502, "The upstream refused the key." },
+	{ STATUS_REFUSED, 502, "The key or password was refused." },
 	{ STATUS_STORE, 500, "The store failed." },
 	{ -1, 500, "The run failed." },
 };

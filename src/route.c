@@ -115,7 +115,7 @@ answer_failure(struct exchange *exchange, const struct error *err)
 	log_error("request %s: %s", exchange->request->id, err->text);
 	if (response->is_sent)
 		response->cgi->is_broken = true;
-	else if (err->status == STATUS_STORE)
+	else if (err->status == STATUS_STORE || err->status == STATUS_REFUSED)
 		response_error(response, 503, "The store is not available; try"
 		    " again later.");
 	else

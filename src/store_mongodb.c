@@ -107,6 +107,8 @@ mongodb_begin(struct store *base, struct error *err)
 	struct store_mongodb *store = (struct store_mongodb *)base;
 
 	store->has_begun = false;
+	if (store_mongodb_writes(store))
+		return 0;
 	if (store_mongodb_versions_get(base, &store->begun, err) == -1)
 		return -1;
 	store->has_begun = true;

@@ -212,10 +212,16 @@ store_mongodb_counts_get(struct store *base, const char *collection,
 	struct mongodb_cursor *cursor;
 	const bson_t	      *doc;
 	bson_t		      *pipeline, opts;
+	char		      *hint;
 	int		       rc;
 
 	*out = (struct store_counts){ 0 };
 	store_mongodb_read_options(store, &opts);
+	/* As for a scan of the state. */
+	hint = xasprintf("%s_State", collection);
+	if (store->mode != STORE_DRY)
+		store_mongodb_must(BSON_APPEND_UTF8(&opts, "hint", hint));
+	free(hint);
 	pipeline = BCON_NEW("pipeline", "[", "{", "$group", "{",
 	    "_id", "$IsDeleted", "Count", "{", "$sum", BCON_INT64(1), "}",
 	    "}", "}", "]");

@@ -71,6 +71,8 @@ adopt_strays(struct mongodb_writer *writer, struct error *err)
 	bson_t	    *selector, *update, reply;
 	int	     rc = 0;
 
+	store_trace_step(writer->base.store, "adopt",
+	    mongoc_collection_get_name(writer->collection));
 	if (store_mongodb_lease_check(store_of(writer), err) == -1)
 		return -1;
 	selector = select_strays(store_of(writer));
@@ -154,6 +156,8 @@ send_bulk(struct mongodb_writer *writer, struct bulk *bulk,
 
 	if (bulk->handle == NULL)
 		return 0;
+	store_trace_step(writer->base.store, "bulk",
+	    mongoc_collection_get_name(writer->collection));
 	if (mongoc_bulk_operation_execute(bulk->handle, &reply, &cause) == 0)
 		rc = mongodb_fail(&cause, writer->doing, err);
 	else if (bson_iter_init_find(&iter, &reply, counter))

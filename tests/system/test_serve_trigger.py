@@ -322,7 +322,7 @@ def fail(service):
 GUARD = "The guard held the run: it would delete too much."
 NONE = "The upstream gave no usable answer."
 WRONG = "The upstream gave a wrong answer."
-REFUSED = "The upstream refused the key."
+REFUSED = "The key or password was refused."
 
 
 def test_runs_that_fail(service):
