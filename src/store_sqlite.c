@@ -18,6 +18,7 @@
 #include "log.h"
 #include "sqlite_db.h"
 #include "store_sqlite_int.h"
+#include "text.h"
 #include "xalloc.h"
 
 #define SCHEME "sqlite:"
@@ -31,9 +32,6 @@
 #define CACHE_KIB 4096
 /* A page of the file; larger ones waste less on records of a kilobyte. */
 #define PAGE_BYTES 16384
-
-#define TEXT_OF(number) TEXT_OF_(number)
-#define TEXT_OF_(number) #number
 
 static const char schema_collection[] =
     "CREATE TABLE \"%s\" ("
