@@ -131,7 +131,7 @@ check_schema(struct store_sqlite *store, bool *is_new, struct error *err)
 		    " --store)");
 	if (version > SCHEMA_VERSION)
 		return error_set(err, STATUS_STORE, "made by a newer program"
-		    " (schema %lld, this one knows %d); update nompd-sync",
+		    " (schema %lld, this one knows %d); update this program",
 		    (long long)version, SCHEMA_VERSION);
 	return 0;
 }
