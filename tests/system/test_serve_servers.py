@@ -161,6 +161,30 @@ def test_a_body_is_not_in_the_way(server):
     assert answer.status == (403 if server.kind == "apache-fastcgi" else 413)
 
 
+def test_a_body_that_comes_slowly(server):
+    """It is not asked for; the answer is there all the same, whole, and so
+    are those of others in the meantime."""
+    for path, status in ((TREATMENTS, 405), (TRIGGER, 403)):
+        connection = http.client.HTTPConnection("127.0.0.1", server.port,
+                                                timeout=web.PATIENCE)
+        try:
+            connection.putrequest("POST", path)
+            connection.putheader("X-API-KEY", server.key)
+            connection.putheader("Content-Length", "5")
+            connection.endheaders()
+            for _ in range(5):
+                connection.send(b"x")
+                time.sleep(0.1)
+                answer = server.request("GET", TREATMENTS, key=server.key)
+                assert items(answer)[0] == 2
+            response = connection.getresponse()
+            answer = web.Answer(response.status, response.headers,
+                                response.read())
+        finally:
+            connection.close()
+        error_of(answer, status)
+
+
 def test_many_requests_in_a_row(server):
     """On one connection, as the web server keeps it: the program answers
     each of them, also those whose body it does not read."""
