@@ -14,7 +14,8 @@ import time
 import pytest
 
 import web
-from conftest import FILLED, PROGRAM, RESULT, ROOT, Sync, folder_upstream
+from conftest import (
+    FILLED, PROGRAM, RESULT, ROOT, Sync, copy_store, dump, folder_upstream)
 from upstream import authorization, plan
 from web import KINDS, MORE_KINDS, make_key, start_server
 
@@ -468,6 +469,50 @@ def test_tools_serve(demo, tmp_path):
     assert two.run(two.commands()[0])["currentVersion"] == 3
     assert (folder / "demo.key").read_text(encoding="ascii") == key
     assert key.strip() not in one.log() + "\n".join(one.lines + two.lines)
+
+
+@pytest.mark.parametrize("count", [2, 9, 10, 12])
+def test_tools_serve_keeps_a_store(demo, tmp_path, count):
+    """One that is there, whatever its version, is served as it is."""
+    sync = Sync(tmp_path)
+    for number in range(1, count + 1):
+        url = folder_upstream(tmp_path / "upstream",
+                              *(CHANGED if number % 2 else FILLED))
+        assert sync.run("--max-delete", "100%",
+                        url=url).result["version"] == number
+    sync.close()
+    path = tmp_path / "a demo" / "nompd.db"
+    path.parent.mkdir()
+    copy_store(sync.store, path)
+    before = dump(path)
+    assert before.version == count
+    for _ in range(2):
+        one = demo()
+        assert one.run(one.commands()[0])["currentVersion"] == count
+        assert one.press_control_c() == 130
+        assert dump(path) == before
+    assert "filling" not in one.log()
+
+
+@pytest.mark.parametrize("runs", [0, 1])
+def test_tools_serve_fills_a_store_without_runs(demo, tmp_path, runs):
+    """As `init` leaves it, or a first start that was cut off."""
+    folder = tmp_path / "a demo"
+    folder.mkdir()
+    sync = Sync(tmp_path)
+    sync.store = folder / "nompd.db"
+    assert sync.run("init").status == 0
+    assert dump(sync.store).history == []
+    for _ in range(runs):
+        url = (ROOT / "examples" / "upstream-earlier").as_uri()
+        assert sync.run(url=url).result["version"] == 1
+    sync.close()
+    one = demo()
+    content = one.run(one.commands()[0])
+    assert content["currentVersion"] == 2 and len(content["items"]) == 8
+    content = one.run(one.commands()[1])
+    assert any(item["isDeleted"] for item in content["items"])
+    assert "filling a demo/nompd.db" in one.log()
 
 
 @pytest.mark.parametrize("text", [None, "", "nompd_" + "A" * 43])
