@@ -1,4 +1,5 @@
 """nompd-serve behind each web server, with the configurations of examples/."""
+import concurrent.futures
 import http.client
 import json
 import os
@@ -281,9 +282,46 @@ def below_prefix(text):
     if "fastcgi.server" in text:
         return re.sub(r'\( "/" =>(.*?),\n[^\n]*fix-root[^\n]*',
                       r'( "/nompd" =>\1', text, flags=re.S)
-    names = "(ProxyPass|ProxyFCGISetEnvIf|ScriptAlias|alias.url)"
+    text = re.sub(r"^\t<LocationMatch.*?^\t</LocationMatch>\n", "", text,
+                  flags=re.M | re.S)
+    text = re.sub(r"^\t#(</?LocationMatch|\t)", r"\t\1", text, flags=re.M)
+    names = ("(ProxyPass(?:Match)?|ProxyFCGISetEnvIf|ScriptAlias|"
+             "alias.url)")
     text = re.sub(rf"^\s*{names} .*\n", "", text, flags=re.M)
     return re.sub(rf"^(\s*)#{names} ", r"\1\2 ", text, flags=re.M)
+
+
+def impatient(text):
+    """With a second for each answer but those that have a limit of their
+    own."""
+    if "CGIDScriptTimeout" in text:
+        return re.sub("^\tScriptAlias", "\tCGIDScriptTimeout 1s\n\\g<0>",
+                      text, flags=re.M)
+    assert "timeout=60\n" in text or "read_timeout 60s;" in text
+    return text.replace("timeout=60\n", "timeout=1\n").replace(
+        "read_timeout 60s;", "read_timeout 1s;")
+
+
+@pytest.mark.parametrize("prefix", ("", "/nompd"))
+@pytest.mark.parametrize("kind", ("nginx-fastcgi", "apache-cgi",
+                                  "apache-fastcgi"))
+def test_the_trigger_has_its_time(kind, prefix, store, tmp_path):
+    """However its path is written."""
+    def edit(text):
+        return impatient(below_prefix(text) if prefix else text)
+
+    command = ["sh", "-c", 'sleep 2.5; echo "{\\"version\\":7}"']
+    paths = (TRIGGER, TRIGGER.upper() + "/", "/Api/INTERNAL/sync")
+    with start_server(kind, tmp_path, store=store, edit=edit, workers=3,
+                      sync_command=command) as server:
+        key = make_key(server, "operator", "sync")
+        with concurrent.futures.ThreadPoolExecutor(len(paths)) as pool:
+            answers = list(pool.map(
+                lambda path: server.request("POST", prefix + path, key=key),
+                paths))
+        for answer in answers:
+            assert answer.status == 200, (answer, server.log())
+            assert answer.json() == {"version": 7}
 
 
 @pytest.mark.parametrize("kind", KINDS + MORE_KINDS)
