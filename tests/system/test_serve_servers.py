@@ -16,7 +16,8 @@ import pytest
 
 import web
 from conftest import (
-    FILLED, PROGRAM, RESULT, ROOT, Sync, copy_store, dump, folder_upstream)
+    FILLED, KEY, PROGRAM, RESULT, ROOT, Sync, copy_store, dump,
+    folder_upstream)
 from upstream import authorization, plan
 from web import KINDS, MORE_KINDS, make_key, start_server
 
@@ -264,6 +265,43 @@ def test_trigger(kind, tmp_path):
         assert items(server.request("GET", TREATMENTS, key=key))[0] == 1
         other = make_key(server, "reader")
         error_of(server.request("POST", TRIGGER, key=other), 403)
+
+
+@pytest.mark.parametrize("kind", KINDS + MORE_KINDS)
+def test_trigger_as_in_the_examples(kind, tmp_path, upstream):
+    """An upstream that wants a key, which comes from a file; of the settings
+    of a run nothing but the command reaches it."""
+    for name in ("examples/nompd-serve.env", "examples/apache/nompd-cgi.conf",
+                 "man/nompd-serve.8"):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        text = re.sub(r"\\e\n +", "", text)
+        assert web.SYNC_COMMAND in text, name
+    key_file, store = tmp_path / "upstream.key", tmp_path / "store.db"
+    key_file.write_text(KEY + "\n", encoding="ascii")
+    key_file.chmod(0o600)
+    command = web.SYNC_COMMAND
+    for old, new in (("/etc/nompd/upstream.key", key_file),
+                     ("/usr/local/bin/nompd-sync", PROGRAM),
+                     ("https://nompd.example.org/fhir", upstream.url),
+                     ("/var/lib/nompd/nompd.db", store)):
+        assert command.count(old) == 1
+        command = command.replace(old, str(new))
+    with start_server(kind, tmp_path, store=store,
+                      sync_command=command) as server:
+        server.keys.append(KEY)     # in no log
+        key = make_key(server, "operator", "sync")
+        answer = server.request("POST", TRIGGER, key=key)
+        assert answer.status == 200, (answer, server.log())
+        assert answer.json()["added"] == 15
+        asked = upstream.requests()
+        assert len(asked) == 3
+        assert {r.headers["x-api-key"] for r in asked} == {KEY}
+        assert items(server.request("GET", TREATMENTS, key=key))[0] == 1
+        # Without its file there is no key, and so no question.
+        key_file.unlink()
+        error_of(server.request("POST", TRIGGER, key=key), 500)
+        assert len(upstream.requests()) == 3
+        assert str(key_file) in server.log()
 
 
 @pytest.mark.parametrize("kind", KINDS + MORE_KINDS)
