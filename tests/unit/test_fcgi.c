@@ -161,27 +161,45 @@ append_record(struct buf *out, int type, const void *data, size_t len)
 	buf_append(out, data, len);
 }
 
+/* Sends it in one piece.  False: nobody takes it. */
+static bool
+send_all(int fd, struct buf *out)
+{
+	bool is_sent;
+
+	is_sent = send(fd, out->data, out->len, MSG_NOSIGNAL) ==
+	    (ssize_t)out->len;
+	buf_clear(out);
+	return is_sent;
+}
+
 /* A request up to its body; length NULL: it has none. */
 static void
-send_head(int fd, const char *length)
+append_head(struct buf *out, const char *length)
 {
 	static const FCGI_BeginRequestBody begin = {
 		.roleB0 = FCGI_RESPONDER };
 	static const char name[] = "CONTENT_LENGTH";
-	struct buf	  out = { 0 }, pair = { 0 };
+	struct buf	  pair = { 0 };
 
-	append_record(&out, FCGI_BEGIN_REQUEST, &begin, sizeof(begin));
+	append_record(out, FCGI_BEGIN_REQUEST, &begin, sizeof(begin));
 	if (length != NULL) {
 		buf_append_byte(&pair, sizeof(name) - 1);
 		buf_append_byte(&pair, (uint8_t)strlen(length));
 		buf_print(&pair, "%s%s", name, length);
-		append_record(&out, FCGI_PARAMS, pair.data, pair.len);
+		append_record(out, FCGI_PARAMS, pair.data, pair.len);
 	}
-	append_record(&out, FCGI_PARAMS, NULL, 0);
-	ck_assert_int_eq(send(fd, out.data, out.len, MSG_NOSIGNAL),
-	    (ssize_t)out.len);
+	append_record(out, FCGI_PARAMS, NULL, 0);
 	buf_clear(&pair);
-	buf_clear(&out);
+}
+
+static void
+send_head(int fd, const char *length)
+{
+	struct buf out = { 0 };
+
+	append_head(&out, length);
+	ck_assert(send_all(fd, &out));
 }
 
 /* A piece of the body; an empty one ends it.  False: nobody takes it. */
@@ -189,13 +207,22 @@ static bool
 send_body(int fd, const char *text)
 {
 	struct buf out = { 0 };
-	bool	   is_sent;
 
 	append_record(&out, FCGI_STDIN, text, strlen(text));
-	is_sent = send(fd, out.data, out.len, MSG_NOSIGNAL) ==
-	    (ssize_t)out.len;
-	buf_clear(&out);
-	return is_sent;
+	return send_all(fd, &out);
+}
+
+/* All of a request at once; length as above, body "" when there is none. */
+static void
+send_request(int fd, const char *length, const char *body)
+{
+	struct buf out = { 0 };
+
+	append_head(&out, length);
+	if (*body != '\0')
+		append_record(&out, FCGI_STDIN, body, strlen(body));
+	append_record(&out, FCGI_STDIN, NULL, 0);
+	ck_assert(send_all(fd, &out));
 }
 
 /* All that comes until the worker closes. */
@@ -257,8 +284,7 @@ is_served(void)
 	struct found found;
 	int	     fd = connect_worker();
 
-	send_head(fd, NULL);
-	ck_assert(send_body(fd, ""));
+	send_request(fd, NULL, "");
 	read_all(fd, &in);
 	parse(&in, &found);
 	ck_assert_int_eq(found.finished, 1);
@@ -325,8 +351,7 @@ check_pieces(int pause_ms)
 	for (i = 0; i < LENGTH_OF(pieces[0]); i++)
 		total += pieces[pieces_case][i];
 	fd = connect_worker();
-	send_head(fd, NULL);
-	ck_assert(send_body(fd, ""));
+	send_request(fd, NULL, "");
 	pass(pause_ms);
 	read_all(fd, &in);
 	parse(&in, &found);
@@ -446,19 +471,14 @@ END_TEST
  * have to close first. */
 START_TEST(body_that_is_there)
 {
-	static const char *const lengths[] = { NULL, "0", "4" };
-	int			 fd, status;
+	static const struct {
+		const char *length, *body;
+	} cases[] = { { NULL, "" }, { "0", "" }, { "4", "body" } };
+	int fd;
 
 	start(answer_little);
 	fd = connect_worker();
-	/* The worker cannot look between the pieces: it is stopped. */
-	ck_assert_int_eq(kill(worker, SIGSTOP), 0);
-	ck_assert_int_eq(waitpid(worker, &status, WUNTRACED), worker);
-	send_head(fd, lengths[_i]);
-	if (lengths[_i] != NULL && *lengths[_i] != '0')
-		ck_assert(send_body(fd, "body"));
-	ck_assert(send_body(fd, ""));
-	ck_assert_int_eq(kill(worker, SIGCONT), 0);
+	send_request(fd, cases[_i].length, cases[_i].body);
 	is_served();
 	ck_assert_int_eq(waits->in, 0);
 	close(fd);
