@@ -150,8 +150,8 @@ check-api: deps-test
 	@$(MAKE) --no-print-directory all
 	$(PYTHON) tests/api/run.py --build $(BUILD)
 
-# On the server that NOMPD_TEST_MONGODB_URI names, or one that is built once,
-# for some minutes, into build-servers (FerretDB; as root) or is found.
+# On the server that NOMPD_TEST_MONGODB_URI names, one that is found, or one that
+# is built once, for some minutes and as root, into build-servers (FerretDB).
 check-mongodb: deps-mongodb
 	@$(MAKE) --no-print-directory all unit-tests
 	$(PYTHON) tests/servers/mongodb/run.py -- \
