@@ -46,6 +46,10 @@ enum apikey_scope apikey_scope_find(const char *name);
 /* 1 to MAX_APIKEY_NAME letters, digits, '.', '_' and '-', and no key. */
 bool apikey_is_name(const char *name);
 
+/* True when what a key begins with stands in the text, in upper or lower case:
+ * such a text is not for a log. */
+bool apikey_is_in(const char *text);
+
 /* A key that was found. */
 struct apikey_holder {
 	char		  name[MAX_APIKEY_NAME + 1];

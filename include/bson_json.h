@@ -6,7 +6,7 @@
 #ifndef NOMPD_BSON_JSON_H
 #define NOMPD_BSON_JSON_H
 
-#include <bson.h>
+#include <bson/bson.h>
 
 #include "buf.h"
 

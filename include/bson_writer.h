@@ -10,7 +10,7 @@
 #ifndef NOMPD_BSON_WRITER_H
 #define NOMPD_BSON_WRITER_H
 
-#include <bson.h>
+#include <bson/bson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

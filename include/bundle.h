@@ -8,7 +8,7 @@
 #ifndef NOMPD_BUNDLE_H
 #define NOMPD_BUNDLE_H
 
-#include <bson.h>
+#include <bson/bson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -26,6 +26,12 @@ struct cgi {
 /* Does a body come with the request? */
 bool cgi_has_body(const struct cgi *cgi);
 
+/* Waits until fd takes more: 0, or -1 when it did not in MAX_SEND_MS. */
+int cgi_wait_writable(int fd);
+/* Takes what comes on fd off its sender's hands: max_bytes at most, for max_ms
+ * at most, and to its end. */
+void cgi_discard(int fd, size_t max_bytes, int max_ms);
+
 /* Answers one request; calls write as often as it likes. */
 typedef void (*cgi_fn)(void *ctx, struct cgi *cgi);
 

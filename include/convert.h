@@ -5,7 +5,7 @@
 #ifndef NOMPD_CONVERT_H
 #define NOMPD_CONVERT_H
 
-#include <bson.h>
+#include <bson/bson.h>
 #include <stddef.h>
 #include <stdint.h>
 

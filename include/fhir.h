@@ -6,7 +6,7 @@
 #ifndef NOMPD_FHIR_H
 #define NOMPD_FHIR_H
 
-#include <bson.h>
+#include <bson/bson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

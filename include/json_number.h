@@ -2,7 +2,7 @@
 #ifndef NOMPD_JSON_NUMBER_H
 #define NOMPD_JSON_NUMBER_H
 
-#include <bson.h>
+#include <bson/bson.h>
 #include <stddef.h>
 #include <stdint.h>
 

@@ -2,7 +2,7 @@
 #ifndef NOMPD_OUTCOME_H
 #define NOMPD_OUTCOME_H
 
-#include <bson.h>
+#include <bson/bson.h>
 #include <stddef.h>
 #include <stdint.h>
 

@@ -4,7 +4,7 @@
 #ifndef NOMPD_OUTPUT_H
 #define NOMPD_OUTPUT_H
 
-#include <bson.h>
+#include <bson/bson.h>
 #include <stdint.h>
 
 #include "collection.h"

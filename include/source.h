@@ -6,7 +6,7 @@
 #ifndef NOMPD_SOURCE_H
 #define NOMPD_SOURCE_H
 
-#include <bson.h>
+#include <bson/bson.h>
 
 #include "collection.h"
 #include "error.h"

@@ -1,10 +1,14 @@
-/* Questions to bytes that are to be text. */
+/* Questions to bytes that are to be text, and numbers as text. */
 #ifndef NOMPD_TEXT_H
 #define NOMPD_TEXT_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* A macro's value as a string literal: TEXT_OF(MAX_LABEL_BYTES) is "64". */
+#define TEXT_OF(macro)	TEXT_OF_(macro)
+#define TEXT_OF_(value) #value
 
 /* Bytes of a byte order mark in UTF-8. */
 #define TEXT_MARK_BYTES 3

@@ -55,6 +55,12 @@ apikey_is_name(const char *name)
 	return is_name(name, strlen(name));
 }
 
+bool
+apikey_is_in(const char *text)
+{
+	return strcasestr(text, APIKEY_PREFIX) != NULL;
+}
+
 void
 apikey_hash(const char *text, char hex[HASH_TEXT_BYTES])
 {

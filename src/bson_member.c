@@ -1,4 +1,4 @@
-#include <bson.h>
+#include <bson/bson.h>
 #include <string.h>
 
 #include "bson_member.h"

@@ -10,6 +10,7 @@
 #include "buf.h"
 #include "cgi.h"
 #include "clock.h"
+#include "number.h"
 
 /* Small pieces are gathered up to here. */
 #define GATHER_BYTES 65536
@@ -30,11 +31,10 @@ get_param(void *ctx, const char *name)
 	return getenv(name);
 }
 
-/* Waits until the web server takes more; 0 or -1. */
-static int
-wait_writable(void)
+int
+cgi_wait_writable(int fd)
 {
-	struct pollfd poll_fd = { .fd = STDOUT_FILENO, .events = POLLOUT };
+	struct pollfd poll_fd = { .fd = fd, .events = POLLOUT };
 	int	      rc;
 
 	do
@@ -55,7 +55,7 @@ flush(struct output *output)
 		if (n >= 0)
 			done += (size_t)n;
 		else if (errno != EINTR && (errno != EAGAIN ||
-		    wait_writable() == -1))
+		    cgi_wait_writable(STDOUT_FILENO) == -1))
 			output->is_gone = true;
 	}
 	output->pending.len = 0;
@@ -101,26 +101,41 @@ cgi_has_body(const struct cgi *cgi)
 	    (length != NULL && length[strspn(length, "0")] != '\0');
 }
 
-/*
- * Behind Apache standard input is a socket, and to close it with a body in it
- * unread throws away the answer on its way out.
- */
-static void
-discard_body(void)
+void
+cgi_discard(int fd, size_t max_bytes, int max_ms)
 {
-	struct pollfd poll_fd = { .fd = STDIN_FILENO, .events = POLLIN };
-	int64_t	      end_ms = clock_monotonic_ms() + MAX_BODY_MS, left_ms;
+	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
+	int64_t	      end_ms = clock_monotonic_ms() + max_ms, left_ms;
 	char	      piece[4096];
-	ssize_t	      n = 1;
-	size_t	      total = 0;
+	ssize_t	      n;
 
-	while (n > 0 && total < MAX_BODY_BYTES) {
+	while (max_bytes > 0) {
 		left_ms = end_ms - clock_monotonic_ms();
 		if (left_ms <= 0 || poll(&poll_fd, 1, (int)left_ms) != 1)
 			return;
-		n = read(STDIN_FILENO, piece, sizeof(piece));
-		total += n > 0 ? (size_t)n : 0;
+		n = read(fd, piece, max_bytes < sizeof(piece) ? max_bytes :
+		    sizeof(piece));
+		if (n <= 0)
+			return;
+		max_bytes -= (size_t)n;
 	}
+}
+
+/*
+ * Behind Apache standard input is a socket, and to close it with a body in it
+ * unread throws away the answer on its way out.  Behind the body there need
+ * not be an end (RFC 3875, 4.2).
+ */
+static void
+discard_body(const struct cgi *cgi)
+{
+	const char *text;
+	uint64_t    length = MAX_BODY_BYTES;
+
+	text = cgi->param(cgi->ctx, "CONTENT_LENGTH");
+	if (text != NULL)
+		(void)number_read(&text, MAX_BODY_BYTES, &length);
+	cgi_discard(STDIN_FILENO, (size_t)length, MAX_BODY_MS);
 }
 
 int
@@ -133,7 +148,7 @@ cgi_serve(cgi_fn fn, void *ctx)
 	fn(ctx, &cgi);
 	(void)flush(&output);
 	if (cgi_has_body(&cgi))
-		discard_body();
+		discard_body(&cgi);
 	buf_clear(&output.pending);
 	return cgi.is_broken ? -1 : 0;
 }

@@ -1,4 +1,4 @@
-#include <bson.h>
+#include <bson/bson.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include <bson.h>
+#include <bson/bson.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -9,7 +9,7 @@
 #ifndef NOMPD_CONVERT_INT_H
 #define NOMPD_CONVERT_INT_H
 
-#include <bson.h>
+#include <bson/bson.h>
 #include <stdbool.h>
 
 #include "bson_member.h"

@@ -12,16 +12,20 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "buf.h"
 #include "fcgi.h"
 #include "log.h"
 #include "stop.h"
 
-/* How long a web server may take to send the next piece of a request. */
+/* How long a web server may take to send the next piece of a request, and what
+ * is left of a body when all is answered. */
 #define MAX_RECEIVE_MS (20 * 1000)
-/* How long the end of a request may take that is answered already. */
+/* How long the end of a request without a body may take that is answered. */
 #define MAX_CLOSE_MS 2000
-/* From here on a piece is worth records of its own. */
+/* Up to here small pieces are gathered. */
 #define LARGE_BYTES 16384
+/* A body that is taken whole, when it is there, without more ado. */
+#define MAX_SMALL_BODY_BYTES 4096
 /* What a record carries; the largest multiple of eight below its limit. */
 #define MAX_RECORD_BYTES 65528
 
@@ -35,73 +39,135 @@ fcgi_is_socket(int fd)
 	    value != 0;
 }
 
+/*
+ * One request on its connection.  libfcgi reads it; what goes back is written
+ * here, for libfcgi would wait for a web server that takes nothing as often as
+ * it has something to say.
+ *
+ * Invariant: pending has less than LARGE_BYTES between two calls.
+ */
+struct connection {
+	FCGX_Request request;
+	struct buf   pending;
+	bool	     is_cut; /* perhaps in a record: nothing more may follow */
+};
+
 static const char *
 get_param(void *ctx, const char *name)
 {
-	FCGX_Request *request = ctx;
+	struct connection *connection = ctx;
 
-	return FCGX_GetParam(name, request->envp);
+	return FCGX_GetParam(name, connection->request.envp);
 }
 
-/* Sends a header and what it announces. */
-static int
-send_record(int fd, FCGI_Header *header, const char *data, size_t len)
+/* The first len bytes have gone. */
+static void
+skip(struct msghdr *message, size_t len)
 {
-	struct iovec  parts[] = { { header, sizeof(*header) },
-		 { (void *)(uintptr_t)data, len } };
-	struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
-	ssize_t	      n;
-	size_t	      i, taken;
+	struct iovec *part;
 
-	while (parts[0].iov_len + parts[1].iov_len > 0) {
-		n = sendmsg(fd, &message, MSG_NOSIGNAL);
-		if (n == -1 && errno != EINTR)
-			return -1;
-		for (i = 0; i < 2 && n > 0; i++, n -= (ssize_t)taken) {
-			taken = (size_t)n < parts[i].iov_len ? (size_t)n :
-			    parts[i].iov_len;
-			parts[i].iov_base = (char *)parts[i].iov_base + taken;
-			parts[i].iov_len -= taken;
+	while (message->msg_iovlen > 0) {
+		part = message->msg_iov;
+		if (len < part->iov_len) {
+			part->iov_base = (char *)part->iov_base + len;
+			part->iov_len -= len;
+			return;
 		}
+		len -= part->iov_len;
+		message->msg_iov++;
+		message->msg_iovlen--;
 	}
-	return 0;
 }
 
-/*
- * libfcgi sends records of 8 KiB at most, each of which wakes the web server; a
- * large piece goes out in records of its own instead (FastCGI 1.0, 3.3).
- */
-static int
-put_large(FCGX_Request *request, const char *data, size_t len)
+/* Sends all of the parts, or cuts the connection. */
+static void
+send_parts(struct connection *connection, struct iovec *parts, size_t n_parts)
 {
-	FCGI_Header header = {
-		.version = FCGI_VERSION_1,
-		.type = FCGI_STDOUT,
-		.requestIdB1 = (unsigned char)(request->requestId >> 8),
-		.requestIdB0 = (unsigned char)request->requestId,
-	};
-	size_t n;
+	struct msghdr message = { .msg_iov = parts, .msg_iovlen = n_parts };
+	int	      fd = connection->request.ipcFd;
+	ssize_t	      n;
 
-	if (FCGX_FFlush(request->out) == -1)
-		return -1;
-	for (; len > 0; len -= n, data += n) {
-		n = len < MAX_RECORD_BYTES ? len : MAX_RECORD_BYTES;
-		header.contentLengthB1 = (unsigned char)(n >> 8);
-		header.contentLengthB0 = (unsigned char)n;
-		if (send_record(request->ipcFd, &header, data, n) == -1)
-			return -1;
+	while (!connection->is_cut && message.msg_iovlen > 0) {
+		n = sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (n >= 0)
+			skip(&message, (size_t)n);
+		else if (errno != EINTR && (errno != EAGAIN ||
+		    cgi_wait_writable(fd) == -1))
+			connection->is_cut = true;
 	}
-	return 0;
+}
+
+static FCGI_Header
+make_header(const struct connection *connection, int type, size_t len)
+{
+	return (FCGI_Header){
+		.version = FCGI_VERSION_1,
+		.type = (unsigned char)type,
+		.requestIdB1 =
+		    (unsigned char)(connection->request.requestId >> 8),
+		.requestIdB0 = (unsigned char)connection->request.requestId,
+		.contentLengthB1 = (unsigned char)(len >> 8),
+		.contentLengthB0 = (unsigned char)len,
+	};
+}
+
+/* In records as large as may be: each wakes the web server. */
+static void
+send_output(struct connection *connection, const void *data, size_t len)
+{
+	FCGI_Header  header;
+	struct iovec parts[2];
+	const char  *at = data;
+	size_t	     n;
+
+	for (; len > 0; len -= n, at += n) {
+		n = len < MAX_RECORD_BYTES ? len : MAX_RECORD_BYTES;
+		header = make_header(connection, FCGI_STDOUT, n);
+		parts[0] = (struct iovec){ &header, sizeof(header) };
+		parts[1] = (struct iovec){ (void *)(uintptr_t)at, n };
+		send_parts(connection, parts, 2);
+	}
 }
 
 static int
 put(void *ctx, const void *data, size_t len)
 {
-	FCGX_Request *request = ctx;
+	struct connection *connection = ctx;
+	struct buf	  *pending = &connection->pending;
 
+	if (len < LARGE_BYTES)
+		buf_append(pending, data, len);
+	if (len >= LARGE_BYTES || pending->len >= LARGE_BYTES) {
+		send_output(connection, pending->data, pending->len);
+		pending->len = 0;
+	}
 	if (len >= LARGE_BYTES)
-		return put_large(request, data, len);
-	return FCGX_PutStr(data, (int)len, request->out) == -1 ? -1 : 0;
+		send_output(connection, data, len);
+	return connection->is_cut ? -1 : 0;
+}
+
+/* The rest of the output, its end and that of the request (FastCGI 1.0, 5.3
+ * and 5.5), in one piece. */
+static void
+send_end(struct connection *connection)
+{
+	size_t		      len = connection->pending.len;
+	FCGI_Header	      rest, empty;
+	FCGI_EndRequestRecord end = {
+		.body = { .protocolStatus = FCGI_REQUEST_COMPLETE },
+	};
+	struct iovec	      parts[] = {
+		{ &rest, len > 0 ? sizeof(rest) : 0 },
+		{ connection->pending.data, len },
+		{ &empty, sizeof(empty) },
+		{ &end, sizeof(end) },
+	};
+
+	rest = make_header(connection, FCGI_STDOUT, len);
+	empty = make_header(connection, FCGI_STDOUT, 0);
+	end.header = make_header(connection, FCGI_END_REQUEST,
+	    sizeof(end.body));
+	send_parts(connection, parts, sizeof(parts) / sizeof(parts[0]));
 }
 
 static void
@@ -156,7 +222,7 @@ accept_one(int fd, int wait_fd, int *connection, const sigset_t *mask,
 	if (*connection != -1) {
 		/* One on which nothing happens must not hold a worker. */
 		set_time(*connection, SO_RCVTIMEO, MAX_RECEIVE_MS);
-		set_time(*connection, SO_SNDTIMEO, MAX_SEND_MS);
+		set_time(*connection, SO_SNDTIMEO, MAX_RECEIVE_MS);
 		return 1;
 	}
 	if (is_lasting(errno))
@@ -168,63 +234,69 @@ accept_one(int fd, int wait_fd, int *connection, const sigset_t *mask,
 	return 0;
 }
 
-/* Will nothing more come?  A body is not waited for. */
+/* Has the end of the request come already? */
 static bool
-is_read(FCGX_Request *request, const struct cgi *cgi)
+is_read(FCGX_Request *request)
 {
-	if (cgi_has_body(cgi))
-		return false;
-	set_time(request->ipcFd, SO_RCVTIMEO, MAX_CLOSE_MS);
-	return FCGX_GetChar(request->in) == EOF &&
-	    FCGX_GetError(request->in) == 0;
+	char piece[MAX_SMALL_BODY_BYTES];
+
+	(void)fcntl(request->ipcFd, F_SETFL, O_NONBLOCK);
+	return FCGX_GetStr(piece, sizeof(piece), request->in) <
+	    (int)sizeof(piece) && FCGX_GetError(request->in) == 0;
 }
 
 /*
  * Brings out what is left of the answer and closes the connection, also when
  * the web server would keep it: it would keep this worker from all others.
- * libfcgi waits for the web server to close it first, lest the answer be lost
- * when something comes that is not read; when nothing more can come, that is a
- * waste of time.  A broken answer just ends, without the record that would say
- * that it is whole.
+ * When something more may come the web server is to close it first, lest the
+ * answer be lost with what is not read; but not for ever.  A broken answer
+ * just ends, without the record that would say that it is whole.
  */
 static void
-finish(FCGX_Request *request, const struct cgi *cgi)
+finish(struct connection *connection, const struct cgi *cgi)
 {
-	if (!cgi->is_broken) {
-		(void)FCGX_FClose(request->err);
-		(void)FCGX_FClose(request->out);
+	FCGX_Request *request = &connection->request;
+
+	if (!cgi->is_broken)
+		send_end(connection);
+	if (!cgi->is_broken && !connection->is_cut && !is_read(request)) {
+		(void)shutdown(request->ipcFd, SHUT_WR);
+		cgi_discard(request->ipcFd, SIZE_MAX, cgi_has_body(cgi) ?
+		    MAX_RECEIVE_MS : MAX_CLOSE_MS);
 	}
-	if (cgi->is_broken || is_read(request, cgi))
-		(void)FCGX_Detach(request);
 	FCGX_Free(request, 1);
+	buf_clear(&connection->pending);
 }
 
 /*
  * libfcgi's own accept() cannot be woken without a race and knows no time
  * limits.  It is left out for a request that has a connection already, which
  * is one kept from a request before: so it is told.  Without a listening
- * socket it gives up when that connection breaks.
+ * socket it gives up when that connection breaks.  A detached one it closes
+ * without waiting for the web server.
  */
 static void
-serve_connection(int connection, cgi_fn fn, void *ctx)
+serve_connection(int fd, cgi_fn fn, void *ctx)
 {
-	FCGX_Request request;
-	struct cgi   cgi = { get_param, put, &request, false };
+	struct connection connection = { .is_cut = false };
+	FCGX_Request	 *request = &connection.request;
+	struct cgi	  cgi = { get_param, put, &connection, false };
 
-	(void)FCGX_InitRequest(&request, -1, FCGI_FAIL_ACCEPT_ON_INTR);
-	request.ipcFd = connection;
-	request.keepConnection = 1;
-	if (FCGX_Accept_r(&request) != 0) {
+	(void)FCGX_InitRequest(request, -1, FCGI_FAIL_ACCEPT_ON_INTR);
+	request->ipcFd = fd;
+	request->keepConnection = 1;
+	FCGX_Detach(request);
+	if (FCGX_Accept_r(request) != 0) {
 		log_debug("a connection broke before its request");
 		return;
 	}
 	/* Of half a request libfcgi gives what it has. */
-	if (FCGX_GetError(request.in) != 0) {
+	if (FCGX_GetError(request->in) != 0) {
 		log_debug("a connection broke in the middle of a request");
 		cgi.is_broken = true;
 	} else
 		fn(ctx, &cgi);
-	finish(&request, &cgi);
+	finish(&connection, &cgi);
 }
 
 static int

@@ -1,4 +1,4 @@
-#include <bson.h>
+#include <bson/bson.h>
 #include <openssl/evp.h>
 #include <stdbool.h>
 #include <stdio.h>

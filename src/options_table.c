@@ -5,6 +5,7 @@
 
 #include "number.h"
 #include "options_int.h"
+#include "text.h"
 #include "words.h"
 
 /* A base URL; what servers and proxies take in a request line, with room. */
@@ -25,9 +26,6 @@
 #define MAX_TIMEOUT_MS	(24LL * 60 * 60 * 1000)
 #define MAX_DEADLINE_MS (7LL * MAX_TIMEOUT_MS)
 #define MAX_WAIT_MS	MAX_DEADLINE_MS
-
-#define TEXT_OF(number)	 #number
-#define NUMBER(constant) TEXT_OF(constant)
 
 #define FOR_RUN	     FOR(COMMAND_RUN)
 #define FOR_COPY     FOR(COMMAND_COPY)
@@ -139,12 +137,12 @@ set_upstream(struct options *opts, const char *value)
 		return "want file:///PATH, a path from the root";
 	if (!is_file && !is_authority(rest, len))
 		return "want a host, alone or with a port from 1 to "
-		       NUMBER(MAX_PORT);
+		       TEXT_OF(MAX_PORT);
 	if (!is_plain(value, is_file))
 		return "want a URL without spaces, control characters and "
 		       "what is not ASCII (write %XX)";
 	if (strlen(value) > MAX_UPSTREAM_BYTES)
-		return "want at most " NUMBER(MAX_UPSTREAM_BYTES) " bytes";
+		return "want at most " TEXT_OF(MAX_UPSTREAM_BYTES) " bytes";
 	opts->upstream = value;
 	return NULL;
 }
@@ -224,8 +222,8 @@ set_max_delete(struct options *opts, const char *value)
 {
 	if (parse_max_delete(value, &opts->max_delete))
 		return NULL;
-	return "want a percentage from 0% to " NUMBER(MAX_PERCENT) "% or a "
-	       "count from 0 to " NUMBER(MAX_DELETE_COUNT);
+	return "want a percentage from 0% to " TEXT_OF(MAX_PERCENT) "% or a "
+	       "count from 0 to " TEXT_OF(MAX_DELETE_COUNT);
 }
 
 static const char *
@@ -233,7 +231,7 @@ set_retries(struct options *opts, const char *value)
 {
 	if (number_parse(value, 0, MAX_RETRIES, &opts->retries))
 		return NULL;
-	return "want a number from 0 to " NUMBER(MAX_RETRIES);
+	return "want a number from 0 to " TEXT_OF(MAX_RETRIES);
 }
 
 static const char *
@@ -319,7 +317,7 @@ set_limit(struct options *opts, const char *value)
 {
 	if (number_parse(value, 1, MAX_LIMIT, &opts->limit))
 		return NULL;
-	return "want a number from 1 to " NUMBER(MAX_LIMIT);
+	return "want a number from 1 to " TEXT_OF(MAX_LIMIT);
 }
 
 static const char *
@@ -349,7 +347,7 @@ set_sync_command(struct options *opts, const char *value)
 	if (opts->sync_command != NULL)
 		return NULL;
 	return "want a program and its arguments, at most "
-	       NUMBER(MAX_COMMAND_WORDS) " words between blanks or a JSON "
+	       TEXT_OF(MAX_COMMAND_WORDS) " words between blanks or a JSON "
 	       "array of texts";
 }
 
@@ -358,7 +356,7 @@ set_workers(struct options *opts, const char *value)
 {
 	if (number_parse(value, 1, MAX_WORKERS, &opts->workers))
 		return NULL;
-	return "want a number from 1 to " NUMBER(MAX_WORKERS);
+	return "want a number from 1 to " TEXT_OF(MAX_WORKERS);
 }
 
 static const char *

@@ -1,5 +1,5 @@
 /* What changed since a version: the answer that consumers live on. */
-#include <bson.h>
+#include <bson/bson.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* What monitoring wants to know, as OpenMetrics text (OpenMetrics 1.0). */
-#include <bson.h>
+#include <bson/bson.h>
 #include <inttypes.h>
 #include <stdio.h>
 

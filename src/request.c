@@ -23,8 +23,7 @@ read_id(struct request *request, const struct cgi *cgi)
 
 	text = read_param(cgi, "HTTP_X_REQUEST_ID");
 	/* A key that was put there by mistake would stand in every log. */
-	if (text_is_label(text, strlen(text)) &&
-	    strstr(text, APIKEY_PREFIX) == NULL) {
+	if (text_is_label(text, strlen(text)) && !apikey_is_in(text)) {
 		memcpy(request->id, text, strlen(text) + 1);
 		return;
 	}

@@ -3,10 +3,8 @@
 #include <string.h>
 
 #include "response.h"
+#include "text.h"
 #include "xalloc.h"
-
-#define TEXT_OF(number) TEXT_OF_(number)
-#define TEXT_OF_(number) #number
 
 /* RFC 9110, 15. */
 static const struct {

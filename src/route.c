@@ -3,6 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "buf.h"
 #include "clock.h"
 #include "collection.h"
 #include "log.h"
@@ -11,8 +12,8 @@
 
 /* Bytes of a path that the log shows when it leads nowhere. */
 #define MAX_PATH_SHOWN 128
-/* Bytes of a method that the log shows. */
-#define MAX_METHOD_SHOWN 16
+/* Bytes of a part of it; a longer one may be a secret. */
+#define MAX_PART_SHOWN 24
 
 enum method { METHOD_GET, METHOD_POST, METHOD__MAX };
 static const char *const allowed[METHOD__MAX] = {
@@ -144,20 +145,63 @@ answer(struct exchange *exchange, struct request *request,
 	}
 }
 
-/* One line a request; of an unknown path only what cannot be a key. */
+/* Is it one of RFC 9110, 9.3, or PATCH (RFC 5789)?  Any other word may be a
+ * secret. */
+static bool
+is_standard(const char *method)
+{
+	static const char *const methods[] = { "GET", "HEAD", "POST", "PUT",
+		"DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH" };
+	size_t			 i;
+
+	for (i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
+		if (strcmp(method, methods[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* An unknown path, but for what may be a secret that got into it. */
+static void
+show_path(struct buf *out, const char *path)
+{
+	size_t len;
+
+	if (apikey_is_in(path)) {
+		buf_print(out, "(a path with a key in it)");
+		return;
+	}
+	while (*path != '\0' && out->len < MAX_PATH_SHOWN) {
+		len = strcspn(path, "/");
+		if (len <= MAX_PART_SHOWN)
+			buf_append(out, path, len);
+		else
+			buf_append(out, "...", 3);
+		path += len;
+		if (*path == '/')
+			buf_append_byte(out, (uint8_t)*path++);
+	}
+	if (out->len > MAX_PATH_SHOWN)
+		out->len = MAX_PATH_SHOWN;
+}
+
+/* One line a request. */
 static void
 log_answer(const struct exchange *exchange, const struct route *route,
     int64_t took_ms)
 {
 	const struct request  *request = exchange->request;
 	const struct response *response = &exchange->response;
-	const char	      *path = request->path, *end = "";
+	const char	      *method = request->method, *end = "";
 	char		       items[32] = "";
+	struct buf	       path = { 0 };
 
+	if (!is_standard(method))
+		method = "another method";
 	if (route != NULL)
-		path = route->path;
-	else if (strstr(path, APIKEY_PREFIX) != NULL)
-		path = "(a path with a key in it)";
+		buf_print(&path, "%s", route->path);
+	else
+		show_path(&path, request->path);
 	if (response->items > 0)
 		(void)snprintf(items, sizeof(items), " %" PRIu64 " items,",
 		    response->items);
@@ -165,12 +209,13 @@ log_answer(const struct exchange *exchange, const struct route *route,
 		end = ", broken off";
 	else if (response->is_gone)
 		end = ", the client is gone";
-	log_info("request %s: %.*s %.*s%s: %d,%s %" PRIu64 " bytes, %" PRId64
-	    " ms%s%s%s", request->id, MAX_METHOD_SHOWN, request->method,
-	    MAX_PATH_SHOWN, path, exchange->question, response->status, items,
-	    response->bytes, took_ms,
+	log_info("request %s: %s %.*s%s: %d,%s %" PRIu64 " bytes, %" PRId64
+	    " ms%s%s%s", request->id, method, (int)path.len,
+	    path.len > 0 ? (const char *)path.data : "", exchange->question,
+	    response->status, items, response->bytes, took_ms,
 	    request->holder.name[0] != '\0' ? ", consumer " : "",
 	    request->holder.name, end);
+	buf_clear(&path);
 }
 
 void

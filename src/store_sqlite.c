@@ -20,6 +20,7 @@
 #include "sqlite_db.h"
 #include "store_place.h"
 #include "store_sqlite_int.h"
+#include "text.h"
 #include "xalloc.h"
 
 #define SCHEME "sqlite:"
@@ -33,9 +34,6 @@
 #define CACHE_KIB 4096
 /* A page of the file; larger ones waste less on records of a kilobyte. */
 #define PAGE_BYTES 16384
-
-#define TEXT_OF(number) TEXT_OF_(number)
-#define TEXT_OF_(number) #number
 
 static const char schema_collection[] =
     "CREATE TABLE \"%s\" ("
@@ -135,7 +133,7 @@ check_schema(struct store_sqlite *store, bool *is_new, struct error *err)
 		    " --store)");
 	if (version > SCHEMA_VERSION)
 		return error_set(err, STATUS_STORE, "made by a newer program"
-		    " (schema %lld, this one knows %d); update nompd-sync",
+		    " (schema %lld, this one knows %d); update this program",
 		    (long long)version, SCHEMA_VERSION);
 	return 0;
 }

@@ -84,11 +84,30 @@ class Again(Exception):
         self.wait = wait
 
 
+# Stands before the digits of a number while it is text; nobody can guess it.
+MARK = secrets.token_hex(16)
+
+
+class Digits:
+    """A number with a fraction or an exponent, as it was written."""
+
+    def __init__(self, text):
+        self.text = text
+
+
+def dump(data):
+    """JSON in which 1.50 is still 1.50."""
+    text = json.dumps(data, ensure_ascii=False,
+                      default=lambda digits: MARK + digits.text)
+    return re.sub(f'"{MARK}([^"]*)"', r"\1", text)
+
+
 class Answer:
     """The run that it shows, and rows to write (data None: to remove)."""
 
     def __init__(self, text, headers):
-        whole = json.loads(text, parse_constant=number)   # NaN is none
+        whole = json.loads(text, parse_float=Digits,
+                           parse_constant=number)   # NaN is none
         if not isinstance(whole["items"], list):
             raise ValueError("items is an array")
         self.rows = [row(item) for item in whole["items"]]
@@ -109,7 +128,7 @@ def row(item):
     if not (isinstance(key, str) and key and isinstance(when, str)
             and isinstance(gone, bool)):
         raise ValueError("not an item")
-    data = json.dumps(item["data"], ensure_ascii=False)
+    data = dump(item["data"])
     (key + when + data).encode()    # no half characters
     return key, number(item["version"]), when, None if gone else data
 

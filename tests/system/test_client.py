@@ -1,5 +1,6 @@
 """The example client: its copy is what the service has, whatever happens."""
 import json
+import math
 import os
 import pathlib
 import random
@@ -542,6 +543,27 @@ def test_unknown_members_and_repeats(client, scripted):
     assert client.records()["treatmentGroup"][1]["a"][0] == 3
 
 
+NUMBERS = ("1.50", "1.0", "0.10", "-0.0", "1e5", "1E+10", "-2.50e-07",
+           "100.00", "1e999", "-1e999", "1e-999", "0.1000000000000000055511",
+           "1234567890123456789012345678.901234", "7", "9007199254740993")
+
+
+def test_digits_are_kept(client, scripted):
+    """As they came, in every place; what only looks like a number, too."""
+    text = ('{"id": "a", "list": [%s], "object": {"x": {"1.50": %s}},'
+            ' "text": "1.50", "quoted": "\\"1.50\\"", "empty": ""}' % (
+                ", ".join(NUMBERS), NUMBERS[0]))
+    scripted.script(FIRST, Answer(
+        '{"currentVersion":2,"pi":3.10,"items":[{"data":%s,"version":2,'
+        '"lastChanged":"2025-04-10T08:30:00Z","isDeleted":false}]}' % text))
+    client.done()
+    copy = sqlite3.connect(client.copy)
+    [(stored,)] = copy.execute(
+        "SELECT data FROM record WHERE collection = 'treatmentGroup'")
+    copy.close()
+    assert stored == text
+
+
 PASSING = {
     "429": Answer(status=429, headers=[("Retry-After", "0")]),
     "502": Answer(b"<html>", status=502),
@@ -632,6 +654,18 @@ WRONG = {
     "deleted is 0": whole(3, item("a", isDeleted=0)),
     "item's version is null": whole(3, item("a", version=None)),
     "not a number": '{"currentVersion":3,"items":[],"x":NaN}',
+    "no end": '{"currentVersion":3,"items":[],"x":Infinity}',
+    "no beginning": '{"currentVersion":3,"items":[],"x":[-Infinity]}',
+    "not a number within": '{"currentVersion":3,"items":[%s]}' % json.dumps(
+        item("a", data={"id": "a", "x": math.nan})),
+    "no end within": '{"currentVersion":3,"items":[%s]}' % json.dumps(
+        item("a", data={"id": "a", "x": -math.inf})),
+    "id is a decimal": '{"currentVersion":3,"items":[%s]}' % json.dumps(
+        item(1.5)),
+    "time is a decimal": '{"currentVersion":3,"items":[%s]}' % json.dumps(
+        item("a", lastChanged=1.5)),
+    "data is a decimal": '{"currentVersion":3,"items":[%s]}' % json.dumps(
+        item("a", data=1.5)),
     "too deep": '{"currentVersion":3,"items":' + "[" * 100000
                 + "]" * 100000 + "}",
 }

@@ -848,7 +848,7 @@ def test_request_id_is_kept(server, name):
 
 @pytest.mark.parametrize("name", (
     "", "x" * 65, "a b", "a,b", "a/b", 'a"b', "\xe6", "a:b", "<b>", "a\tb",
-    "nompd_" + "C" * 43, "a=b", "x" * 3000), ids=shown)
+    "nompd_" + "C" * 43, "NOMPD_" + "C" * 43, "a=b", "x" * 3000), ids=shown)
 def test_request_id_is_replaced(server, name):
     """By one that was not there before, and is no part of the log."""
     found = set()
@@ -896,6 +896,55 @@ def test_a_key_in_the_wrong_place_is_not_logged(server):
         assert fake.encode() not in answer.body
         for line in lines_of(server, answer):
             assert fake not in line and "D" * 20 not in line
+
+
+SECRET = "kT9vQ2-xL7_wB4mZ8nC6yR1p"      # of 24 characters
+HIDDEN = "(a path with a key in it)"
+
+
+@pytest.mark.parametrize("path, said", (
+    ("/some/where", "/some/where"), ("", ""), ("/", "/"), ("x", "x"),
+    (f"/{SECRET}", f"/{SECRET}"), (f"/{SECRET}X", "/..."),
+    (f"/a/{SECRET}X/b/", "/a/.../b/"), (f"{SECRET}X", "..."),
+    (f"{TREATMENTS}/{SECRET}{SECRET}//x", f"{TREATMENTS}/...//x"),
+    ("/ab" * 43, "/ab" * 42 + "/a"), ("/" * 300, "/" * 128),
+    ("/nompd_x", HIDDEN), ("/a/NOMPD_x", HIDDEN), ("NomPd_", HIDDEN),
+    ("/x" * 200 + "/nOMPD_", HIDDEN), ("/nompd/x", "/nompd/x")), ids=shown)
+def test_log_of_an_unknown_path(server, path, said):
+    """No part that is long enough for a secret, nor a key in any case."""
+    line = cgi_log(server, PATH_INFO=path)
+    assert re.search(rf": GET {re.escape(said)}: 404, 25 bytes", line)
+
+
+@pytest.mark.parametrize("method", (
+    "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE",
+    "PATCH"))
+def test_log_of_a_method(server, method):
+    line = cgi_log(server, REQUEST_METHOD=method)
+    assert f": {method} {TREATMENTS}: " in line
+
+
+@pytest.mark.parametrize("method", (
+    "get", "GETS", "GE", "", "PROPFIND", "nompd_x", "GET /x", SECRET[:16],
+    SECRET), ids=shown)
+def test_log_of_another_method(server, method):
+    """It may be anything, so it is not shown."""
+    line = cgi_log(server, REQUEST_METHOD=method)
+    assert f": another method {TREATMENTS}: 405" in line
+    assert not method or method not in line.replace("another method", "")
+
+
+def cgi_log(server, **variables):
+    """The line that one request gives."""
+    done = subprocess.run(
+        [web.PROGRAM], env={
+            **server.environment(), "GATEWAY_INTERFACE": "CGI/1.1",
+            "REQUEST_METHOD": "GET", "PATH_INFO": TREATMENTS,
+            "HTTP_X_REQUEST_ID": "r-1", **variables},
+        stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        timeout=web.PATIENCE, check=True)
+    [line] = done.stderr.splitlines()
+    return line
 
 
 @pytest.mark.parametrize("path", (

@@ -451,6 +451,8 @@ def test_children_that_nobody_waits_for_of_a_cgi_program(grown, tmp_path):
 # Requests without their end
 
 MAX_BODY = 4        # seconds that a CGI program may go on for a body
+MAX_BODY_WAIT = 0.9     # less than it does when some of a body is missing
+TRIES = 5           # on a machine that is busy
 MAX_ANSWER = 2      # seconds until an answer is there
 MAX_CLOSE = 6       # seconds until the worker is free again
 
@@ -476,6 +478,40 @@ def test_a_body_that_trickles_into_a_cgi_program(grown, tmp_path, variable):
                     process.wait(0.5)
             assert process.returncode == 0
             assert parse_cgi(process.stdout.read()).status == 405
+
+
+@pytest.mark.parametrize("length, taken", (
+    ("10", 10), ("0010", 10), ("1", 1), ("0", 0), ("", 0), (None, 0),
+    ("5000", 5000), ("x", 20000), ("18446744073709551617", 20000)))
+def test_a_body_without_an_end_of_a_cgi_program(grown, tmp_path, length,
+                                                taken):
+    """What was announced is taken, nothing behind it, and then it ends
+    though its standard input does not (RFC 3875, 4.2)."""
+    sent = b"x" * 20000
+    with Workers(tmp_path, grown) as workers:
+        env = {**workers.environment(), "GATEWAY_INTERFACE": "CGI/1.1",
+               "REQUEST_METHOD": "POST", "PATH_INFO": REIMBURSEMENTS}
+        if length is not None:
+            env["CONTENT_LENGTH"] = length
+        for i in range(TRIES):
+            reader, writer = os.pipe()
+            with open(reader, "rb") as stdin, open(writer, "wb") as body:
+                body.write(sent)
+                body.flush()
+                started = time.monotonic()
+                done = subprocess.run([web.PROGRAM], env=env, stdin=stdin,
+                                      stdout=subprocess.PIPE, check=True,
+                                      stderr=subprocess.DEVNULL,
+                                      timeout=web.PATIENCE)
+                took = time.monotonic() - started
+                body.close()
+                assert len(stdin.read()) == len(sent) - taken
+            assert parse_cgi(done.stdout).status == 405
+            # It waits only for what is announced and does not come.
+            if took < MAX_BODY_WAIT or taken == len(sent):
+                break
+        else:
+            pytest.fail(f"it waited for {took} s")
 
 
 def test_a_request_without_the_end_of_its_input(grown, tmp_path):

@@ -345,7 +345,7 @@ def test_query_past_the_web_server(one, lives, size):
     ("%00" * 2000, 200), ("\xff" * 4000, 200), (b"\xff\xfe=\x80", 200),
     ("sinceVersion=%", 400), ("sinceVersion=%3", 400),
     ("sinceVersion=%g1", 400), ("sinceVersion=1%", 400),
-    ("sinceVersion=%%31", 400), ("sinceVersion=" + "%30" * 2000, 400),
+    ("sinceVersion=%%31", 400), ("sinceVersion=" + "%30" * 2000, 200),
     ("sinceVersion=" * 600, 400), ("sinceVersion&" * 600, 400),
     ("sinceVersion%=1", 200), ("sinceVersion=%31", 200),
     ("\x7f\x1b[2J\r\nX-Forged: 1", 200), ("sinceVersion=1\r\nX-A: b", 400)),

@@ -1,4 +1,5 @@
 """nompd-serve behind each web server, with the configurations of examples/."""
+import concurrent.futures
 import http.client
 import json
 import os
@@ -14,7 +15,9 @@ import time
 import pytest
 
 import web
-from conftest import FILLED, PROGRAM, RESULT, ROOT, Sync, folder_upstream
+from conftest import (
+    FILLED, KEY, PROGRAM, RESULT, ROOT, Sync, copy_store, dump,
+    folder_upstream)
 from upstream import authorization, plan
 from web import KINDS, MORE_KINDS, make_key, start_server
 
@@ -161,6 +164,30 @@ def test_a_body_is_not_in_the_way(server):
     assert answer.status == (403 if server.kind == "apache-fastcgi" else 413)
 
 
+def test_a_body_that_comes_slowly(server):
+    """It is not asked for; the answer is there all the same, whole, and so
+    are those of others in the meantime."""
+    for path, status in ((TREATMENTS, 405), (TRIGGER, 403)):
+        connection = http.client.HTTPConnection("127.0.0.1", server.port,
+                                                timeout=web.PATIENCE)
+        try:
+            connection.putrequest("POST", path)
+            connection.putheader("X-API-KEY", server.key)
+            connection.putheader("Content-Length", "5")
+            connection.endheaders()
+            for _ in range(5):
+                connection.send(b"x")
+                time.sleep(0.1)
+                answer = server.request("GET", TREATMENTS, key=server.key)
+                assert items(answer)[0] == 2
+            response = connection.getresponse()
+            answer = web.Answer(response.status, response.headers,
+                                response.read())
+        finally:
+            connection.close()
+        error_of(answer, status)
+
+
 def test_many_requests_in_a_row(server):
     """On one connection, as the web server keeps it: the program answers
     each of them, also those whose body it does not read."""
@@ -241,6 +268,43 @@ def test_trigger(kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS + MORE_KINDS)
+def test_trigger_as_in_the_examples(kind, tmp_path, upstream):
+    """An upstream that wants a key, which comes from a file; of the settings
+    of a run nothing but the command reaches it."""
+    for name in ("examples/nompd-serve.env", "examples/apache/nompd-cgi.conf",
+                 "man/nompd-serve.8"):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        text = re.sub(r"\\e\n +", "", text)
+        assert web.SYNC_COMMAND in text, name
+    key_file, store = tmp_path / "upstream.key", tmp_path / "store.db"
+    key_file.write_text(KEY + "\n", encoding="ascii")
+    key_file.chmod(0o600)
+    command = web.SYNC_COMMAND
+    for old, new in (("/etc/nompd/upstream.key", key_file),
+                     ("/usr/local/bin/nompd-sync", PROGRAM),
+                     ("https://nompd.example.org/fhir", upstream.url),
+                     ("/var/lib/nompd/nompd.db", store)):
+        assert command.count(old) == 1
+        command = command.replace(old, str(new))
+    with start_server(kind, tmp_path, store=store,
+                      sync_command=command) as server:
+        server.keys.append(KEY)     # in no log
+        key = make_key(server, "operator", "sync")
+        answer = server.request("POST", TRIGGER, key=key)
+        assert answer.status == 200, (answer, server.log())
+        assert answer.json()["added"] == 15
+        asked = upstream.requests()
+        assert len(asked) == 3
+        assert {r.headers["x-api-key"] for r in asked} == {KEY}
+        assert items(server.request("GET", TREATMENTS, key=key))[0] == 1
+        # Without its file there is no key, and so no question.
+        key_file.unlink()
+        error_of(server.request("POST", TRIGGER, key=key), 500)
+        assert len(upstream.requests()) == 3
+        assert str(key_file) in server.log()
+
+
+@pytest.mark.parametrize("kind", KINDS + MORE_KINDS)
 def test_without_a_trigger(kind, store, tmp_path):
     with start_server(kind, tmp_path, store=store) as server:
         key = make_key(server, "operator", "sync")
@@ -256,9 +320,46 @@ def below_prefix(text):
     if "fastcgi.server" in text:
         return re.sub(r'\( "/" =>(.*?),\n[^\n]*fix-root[^\n]*',
                       r'( "/nompd" =>\1', text, flags=re.S)
-    names = "(ProxyPass|ProxyFCGISetEnvIf|ScriptAlias|alias.url)"
+    text = re.sub(r"^\t<LocationMatch.*?^\t</LocationMatch>\n", "", text,
+                  flags=re.M | re.S)
+    text = re.sub(r"^\t#(</?LocationMatch|\t)", r"\t\1", text, flags=re.M)
+    names = ("(ProxyPass(?:Match)?|ProxyFCGISetEnvIf|ScriptAlias|"
+             "alias.url)")
     text = re.sub(rf"^\s*{names} .*\n", "", text, flags=re.M)
     return re.sub(rf"^(\s*)#{names} ", r"\1\2 ", text, flags=re.M)
+
+
+def impatient(text):
+    """With a second for each answer but those that have a limit of their
+    own."""
+    if "CGIDScriptTimeout" in text:
+        return re.sub("^\tScriptAlias", "\tCGIDScriptTimeout 1s\n\\g<0>",
+                      text, flags=re.M)
+    assert "timeout=60\n" in text or "read_timeout 60s;" in text
+    return text.replace("timeout=60\n", "timeout=1\n").replace(
+        "read_timeout 60s;", "read_timeout 1s;")
+
+
+@pytest.mark.parametrize("prefix", ("", "/nompd"))
+@pytest.mark.parametrize("kind", ("nginx-fastcgi", "apache-cgi",
+                                  "apache-fastcgi"))
+def test_the_trigger_has_its_time(kind, prefix, store, tmp_path):
+    """However its path is written."""
+    def edit(text):
+        return impatient(below_prefix(text) if prefix else text)
+
+    command = ["sh", "-c", 'sleep 2.5; echo "{\\"version\\":7}"']
+    paths = (TRIGGER, TRIGGER.upper() + "/", "/Api/INTERNAL/sync")
+    with start_server(kind, tmp_path, store=store, edit=edit, workers=3,
+                      sync_command=command) as server:
+        key = make_key(server, "operator", "sync")
+        with concurrent.futures.ThreadPoolExecutor(len(paths)) as pool:
+            answers = list(pool.map(
+                lambda path: server.request("POST", prefix + path, key=key),
+                paths))
+        for answer in answers:
+            assert answer.status == 200, (answer, server.log())
+            assert answer.json() == {"version": 7}
 
 
 @pytest.mark.parametrize("kind", KINDS + MORE_KINDS)
@@ -444,6 +545,50 @@ def test_tools_serve(demo, tmp_path):
     assert two.run(two.commands()[0])["currentVersion"] == 3
     assert (folder / "demo.key").read_text(encoding="ascii") == key
     assert key.strip() not in one.log() + "\n".join(one.lines + two.lines)
+
+
+@pytest.mark.parametrize("count", [2, 9, 10, 12])
+def test_tools_serve_keeps_a_store(demo, tmp_path, count):
+    """One that is there, whatever its version, is served as it is."""
+    sync = Sync(tmp_path)
+    for number in range(1, count + 1):
+        url = folder_upstream(tmp_path / "upstream",
+                              *(CHANGED if number % 2 else FILLED))
+        assert sync.run("--max-delete", "100%",
+                        url=url).result["version"] == number
+    sync.close()
+    path = tmp_path / "a demo" / "nompd.db"
+    path.parent.mkdir()
+    copy_store(sync.store, path)
+    before = dump(path)
+    assert before.version == count
+    for _ in range(2):
+        one = demo()
+        assert one.run(one.commands()[0])["currentVersion"] == count
+        assert one.press_control_c() == 130
+        assert dump(path) == before
+    assert "filling" not in one.log()
+
+
+@pytest.mark.parametrize("runs", [0, 1])
+def test_tools_serve_fills_a_store_without_runs(demo, tmp_path, runs):
+    """As `init` leaves it, or a first start that was cut off."""
+    folder = tmp_path / "a demo"
+    folder.mkdir()
+    sync = Sync(tmp_path)
+    sync.store = folder / "nompd.db"
+    assert sync.run("init").status == 0
+    assert dump(sync.store).history == []
+    for _ in range(runs):
+        url = (ROOT / "examples" / "upstream-earlier").as_uri()
+        assert sync.run(url=url).result["version"] == 1
+    sync.close()
+    one = demo()
+    content = one.run(one.commands()[0])
+    assert content["currentVersion"] == 2 and len(content["items"]) == 8
+    content = one.run(one.commands()[1])
+    assert any(item["isDeleted"] for item in content["items"])
+    assert "filling a demo/nompd.db" in one.log()
 
 
 @pytest.mark.parametrize("text", [None, "", "nompd_" + "A" * 43])

@@ -32,6 +32,12 @@ PROGRAM = str(pathlib.Path(os.environ.get("NOMPD_SERVE") or pathlib.Path(
 KINDS = ("lighttpd-cgi", "nginx-fastcgi")
 MORE_KINDS = ("lighttpd-fastcgi", "apache-cgi", "apache-fastcgi")
 
+# What the trigger runs in the examples.
+SYNC_COMMAND = (
+    "/usr/bin/env NOMPD_UPSTREAM_API_KEY_FILE=/etc/nompd/upstream.key"
+    " /usr/local/bin/nompd-sync --upstream https://nompd.example.org/fhir"
+    " --store sqlite:/var/lib/nompd/nompd.db")
+
 PATIENCE = 60       # seconds for a start, an answer, an end
 MAX_TRIES = 5       # ports that may turn out to be taken
 KEY_FORM = re.compile(r"nompd_[A-Za-z0-9_-]{43}")
@@ -294,7 +300,7 @@ def apache(server):
               for name, old in (
                   ("NOMPD_STORE", '"sqlite:/var/lib/nompd/nompd.db"'),
                   ("NOMPD_API_KEYS_FILE", '"/etc/nompd/api-keys"'))),
-            ('#SetEnv NOMPD_SYNC_COMMAND "/usr/local/bin/nompd-sync"',
+            (f'#SetEnv NOMPD_SYNC_COMMAND "{SYNC_COMMAND}"',
              "SetEnv NOMPD_SYNC_COMMAND "
              + apache_quote(server.settings["NOMPD_SYNC_COMMAND"])))
         text += "".join(f"SetEnv {name} {apache_quote(value)}\n"

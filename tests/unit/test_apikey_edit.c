@@ -2,8 +2,6 @@
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 #include <time.h>
@@ -413,28 +411,6 @@ START_TEST(relative_path)
 END_TEST
 
 /* Where nothing can be written, nothing is changed or left. */
-/* A disk that takes no more leaves the file as it was, and nothing beside. */
-START_TEST(disk_is_full)
-{
-	struct rlimit before, small;
-	char	      key[APIKEY_TEXT_BYTES], *aside;
-
-	write_file(LINE_ABC "\n");
-	(void)signal(SIGXFSZ, SIG_IGN);
-	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
-	small = before;
-	small.rlim_cur = sizeof(LINE_ABC) + 1;
-	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
-	failed(apikey_add(path, "b", APIKEY_READ, key, &err), STATUS_STORE,
-	    "cannot write");
-	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
-	file_is(LINE_ABC "\n");
-	aside = xasprintf("%s.new", path);
-	ck_assert_int_eq(access(aside, F_OK), -1);
-	free(aside);
-}
-END_TEST
-
 START_TEST(cannot_be_written)
 {
 	char key[APIKEY_TEXT_BYTES];
@@ -528,7 +504,6 @@ changing(void)
 	tcase_add_test(tests, no_list_comes_from_the_folder);
 	tcase_add_test(tests, link_is_kept);
 	tcase_add_test(tests, relative_path);
-	tcase_add_test(tests, disk_is_full);
 	tcase_add_test(tests, cannot_be_written);
 	tcase_add_test(tests, many_at_once);
 	return tests;

@@ -151,6 +151,8 @@ static const struct {
 	{ "nompd_", false },
 	{ "nompd_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", false },
 	{ "x-nompd_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", false },
+	{ "NOMPD_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", false },
+	{ "x.NomPd_a", false },
 	{ "nompd-1", true },
 };
 

@@ -140,7 +140,7 @@ static const struct {
 	const char *sql;
 	const char *words;
 } refusals[] = {
-	{ "PRAGMA user_version = 99", "newer program" },
+	{ "PRAGMA user_version = 99", "1); update this program" },
 	{ "PRAGMA application_id = 1", "not a store of ours" },
 };
 

@@ -5,7 +5,7 @@
 #ifndef NOMPD_TESTLIB_H
 #define NOMPD_TESTLIB_H
 
-#include <bson.h>
+#include <bson/bson.h>
 #include <check.h>
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 """A MongoDB server for the tests, the best that can be had here.
 
-    server = start()
+    server = start(own=True)
     pymongo.MongoClient(server.uri)
     server.kill()           # as a machine that loses power
     server.restart()        # the same data at the same place
@@ -46,14 +46,17 @@ def prepare(module):
         module.build(folder())
 
 
-def start(build_only=False):
+def start(build_only=False, own=False):
     """Starts the first kind of server that can be had; build_only: None.
 
-    One that was named is the only choice.  ServerError: there is none, with
-    all that was tried.
+    One that NOMPD_TEST_MONGODB_URI names is the only choice, but not with own,
+    for one that may be killed.  ServerError: there is none, with all that was
+    tried.
     """
     tried = []
     for module, kind in KINDS:
+        if own and kind is named.Named:
+            continue
         reason = module.why_not(folder())
         if reason is None:
             try:
