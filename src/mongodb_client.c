@@ -17,7 +17,8 @@
 static pthread_t main_thread;
 
 /* What the driver warns of, such as an option of a URI that it does not know.
- * The log belongs to one thread. */
+ * That it could not say goodbye to a server that has gone is no news.  The log
+ * belongs to one thread. */
 static void
 pass_warning(mongoc_log_level_t level, const char *domain, const char *message,
     void *ctx)
@@ -25,7 +26,8 @@ pass_warning(mongoc_log_level_t level, const char *domain, const char *message,
 	(void)domain;
 	(void)ctx;
 	if (level <= MONGOC_LOG_LEVEL_WARNING &&
-	    pthread_equal(pthread_self(), main_thread))
+	    pthread_equal(pthread_self(), main_thread) &&
+	    strstr(message, "\"endSessions\"") == NULL)
 		log_warn("MongoDB driver: %s", message);
 }
 
