@@ -19,6 +19,10 @@ static const struct {
 	enum status status;
 	const char *advice;
 } rules[] = {
+	/* A login that a network broke off says nothing of the password. */
+	{ MONGOC_ERROR_CLIENT, MONGOC_ERROR_CLIENT_AUTHENTICATE,
+	    "Failed to send", STATUS_STORE, "the connection is lost, or no"
+	    " answer came in time" },
 	{ MONGOC_ERROR_CLIENT, MONGOC_ERROR_CLIENT_AUTHENTICATE, NULL,
 	    STATUS_REFUSED, "the server refuses the user or the password;"
 	    " look at the URI (user, authSource) and at"
@@ -64,8 +68,8 @@ static const struct {
 	    "the write did not reach as many servers as it has to; are the"
 	    " others of the replica set there?" },
 	{ MONGOC_ERROR_STREAM, ANY_CODE, NULL, STATUS_STORE,
-	    "the connection is lost; what is written so far the next run"
-	    " mends" },
+	    "the connection is lost, or no answer came in time; what is"
+	    " written so far the next run mends" },
 };
 
 int
