@@ -33,6 +33,10 @@ static const struct {
 	{ MONGOC_ERROR_SERVER, CODE_DUPLICATE_KEY, NULL, STATUS_STORE,
 	    "somebody else has written what this run was to write; the next"
 	    " run mends it" },
+	/* FerretDB has another code for it at times. */
+	{ MONGOC_ERROR_SERVER, ANY_CODE, "duplicate key", STATUS_STORE,
+	    "somebody else has written what this run was to write; the next"
+	    " run mends it" },
 	{ MONGOC_ERROR_SERVER, CODE_DISK_FULL, NULL, STATUS_STORE,
 	    "the server's disk is full; make room there, the next run mends"
 	    " the rest" },

@@ -25,6 +25,8 @@
 #define MAX_HOST_TEXT 128
 
 #define CODE_DUPLICATE_KEY 11000
+/* What FerretDB says at times under another code. */
+#define WORDS_DUPLICATE_KEY "duplicate key"
 
 /*
  * What the thread shares with its store.  Both write the same document under
@@ -199,7 +201,8 @@ take(struct store_mongodb *store, mongoc_collection_t *collection,
 	if (!mongoc_collection_find_and_modify_with_opts(collection, selector,
 	    opts, &reply, &cause))
 		/* It is there and has not expired: another one cannot be. */
-		rc = cause.code == CODE_DUPLICATE_KEY ? 0 :
+		rc = cause.code == CODE_DUPLICATE_KEY ||
+		    strstr(cause.message, WORDS_DUPLICATE_KEY) != NULL ? 0 :
 		    mongodb_fail(&cause, "taking the lease", err);
 	else if (bson_iter_init(&iter, &reply) &&
 	    bson_iter_find_descendant(&iter, "value.Token", &value)) {
