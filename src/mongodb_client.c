@@ -13,6 +13,8 @@
 #define DEFAULT_DATABASE "nompd"
 /* How the server's own log calls us. */
 #define APPLICATION_NAME "nompd-sync"
+/* Bytes of what the driver says of a URI, a NUL included; more is cut. */
+#define MAX_WARNING_TEXT 256
 
 static pthread_t main_thread;
 
@@ -31,12 +33,26 @@ pass_warning(mongoc_log_level_t level, const char *domain, const char *message,
 		log_warn("MongoDB driver: %s", message);
 }
 
+/* Keeps the first thing that the driver says of a URI; ctx is its text. */
+static void
+note_warning(mongoc_log_level_t level, const char *domain, const char *message,
+    void *ctx)
+{
+	char *text = ctx;
+
+	(void)domain;
+	if (level <= MONGOC_LOG_LEVEL_WARNING && text[0] == '\0' &&
+	    pthread_equal(pthread_self(), main_thread))
+		(void)snprintf(text, MAX_WARNING_TEXT, "%s", message);
+}
+
 static void
 start_driver(void)
 {
 	main_thread = pthread_self();
-	mongoc_init();
+	/* First, because the start itself may have something to say. */
 	mongoc_log_set_handler(pass_warning, NULL);
+	mongoc_init();
 	(void)atexit(mongoc_cleanup);
 }
 
@@ -48,18 +64,39 @@ default_int(mongoc_uri_t *uri, const char *option, int32_t value)
 		xalloc_end();
 }
 
+/* The driver only warns of an option that it does not know; a slip of the pen
+ * in one must not make the connection another than was meant. */
 static int
-parse_uri(struct mongodb_client *client, const struct store_place *place,
-    struct error *err)
+read_uri(struct mongodb_client *client, const char *uri, struct error *err)
 {
-	const char  *database;
+	char	     warning[MAX_WARNING_TEXT] = "";
 	bson_error_t cause;
 
-	client->uri = mongoc_uri_new_with_error(place->uri, &cause);
+	mongoc_log_set_handler(note_warning, warning);
+	client->uri = mongoc_uri_new_with_error(uri, &cause);
+	mongoc_log_set_handler(pass_warning, NULL);
 	if (client->uri == NULL)
 		return error_set(err, STATUS_USAGE, "want a URI as in"
 		    " mongodb://USER@HOST:27017/DATABASE?tls=true (%s)",
 		    cause.message);
+	if (warning[0] != '\0')
+		return error_set(err, STATUS_USAGE, "want only options of a"
+		    " URI that the MongoDB driver knows (%s)", warning);
+	if (!mongoc_write_concern_is_acknowledged(
+	    mongoc_uri_get_write_concern(client->uri)))
+		return error_set(err, STATUS_USAGE, "want writes that the"
+		    " server confirms (not w=0)");
+	return 0;
+}
+
+static int
+parse_uri(struct mongodb_client *client, const struct store_place *place,
+    struct error *err)
+{
+	const char *database;
+
+	if (read_uri(client, place->uri, err) == -1)
+		return -1;
 	if (place->password != NULL && !mongoc_uri_set_password(client->uri,
 	    secret_text(place->password)))
 		return error_set(err, STATUS_USAGE, "want a password in"
@@ -245,7 +282,9 @@ mongodb_client_open(struct mongodb_client *client,
 		return mongodb_fail(&cause, "connecting", err);
 	(void)mongoc_client_set_error_api(client->client,
 	    MONGOC_ERROR_API_VERSION_2);
-	(void)mongoc_client_set_appname(client->client, APPLICATION_NAME);
+	if (mongoc_uri_get_appname(client->uri) == NULL)
+		(void)mongoc_client_set_appname(client->client,
+		    APPLICATION_NAME);
 	if (log_is_debug())
 		count_traffic(client);
 	if (ask_hello(client, err) == -1)

@@ -75,7 +75,7 @@ static const struct {
 	    " one" },
 	{ MONGOC_ERROR_SERVER_SELECTION, ANY_CODE, NULL, STATUS_STORE,
 	    "no server that fits answers; does it run, and does it speak TLS"
-	    " only (tls=true)?" },
+	    " just when the URI has tls=true?" },
 	{ MONGOC_ERROR_PROTOCOL, MONGOC_ERROR_PROTOCOL_BAD_WIRE_VERSION, NULL,
 	    STATUS_STORE, "the server is too old or too new for this"
 	    " program" },

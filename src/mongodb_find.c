@@ -12,7 +12,6 @@ mongodb_find(struct store_mongodb *store, const char *collection,
 	struct mongodb_cursor *cursor;
 
 	cursor = xcalloc(1, sizeof(*cursor));
-	bson_init(&cursor->tallies);
 	cursor->collection = store_mongodb_collection(store, collection);
 	cursor->cursor = mongoc_collection_find_with_opts(cursor->collection,
 	    selector, opts, NULL);
@@ -29,7 +28,7 @@ store_mongodb_cursor_close(struct store_cursor *base)
 	mongoc_cursor_destroy(cursor->cursor);
 	mongoc_collection_destroy(cursor->collection);
 	sqlite_keys_close(cursor->seen);
-	bson_destroy(&cursor->tallies);
+	bson_destroy(cursor->tallies);
 	free(cursor);
 }
 

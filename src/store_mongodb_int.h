@@ -91,7 +91,7 @@ struct mongodb_cursor {
 	mongoc_cursor_t	    *cursor;
 	bool		     keeps_seen;
 	struct sqlite_keys  *seen;
-	bson_t		     tallies; /* of a history entry */
+	bson_t		    *tallies; /* of a history entry; or NULL */
 };
 
 /* Starts a search; takes selector and opts over, and destroys them. */

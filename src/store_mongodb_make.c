@@ -219,12 +219,12 @@ store_mongodb_prepare(struct store_mongodb *store, struct error *err)
 		return error_set(err, STATUS_STORE, "made by a newer program"
 		    " (schema %lld, this one knows %d); update this program",
 		    (long long)version, SCHEMA_VERSION);
+	if (rc == 0 && refuse_foreign(store, err) == -1)
+		return -1;
 	if (rc == 0 && store->mode != STORE_WRITE)
 		return store->mode == STORE_DRY ? 0 : error_set(err,
 		    STATUS_STORE, "it is not there; the first run or"
 		    " `nompd-sync init` makes it");
-	if (rc == 0 && refuse_foreign(store, err) == -1)
-		return -1;
 	if (store_mongodb_writes(store) &&
 	    make_collections(store, rc == 0, err) == -1)
 		return -1;

@@ -226,7 +226,6 @@ store_mongodb_counts_get(struct store *base, const char *collection,
 	    "_id", "$IsDeleted", "Count", "{", "$sum", BCON_INT64(1), "}",
 	    "}", "}", "]");
 	cursor = xcalloc(1, sizeof(*cursor));
-	bson_init(&cursor->tallies);
 	cursor->collection = store_mongodb_collection(store, collection);
 	cursor->cursor = mongoc_collection_aggregate(cursor->collection,
 	    MONGOC_QUERY_NONE, pipeline, &opts, NULL);

@@ -149,15 +149,16 @@ store_mongodb_history_next(struct store_cursor *base,
 	rc = mongodb_next(cursor, &doc, err);
 	if (rc != 1)
 		return rc;
-	bson_reinit(&cursor->tallies);
-	bson_copy_to_excluding_noinit(doc, &cursor->tallies, "_id", "Version",
+	bson_destroy(cursor->tallies);
+	cursor->tallies = bson_new();
+	bson_copy_to_excluding_noinit(doc, cursor->tallies, "_id", "Version",
 	    "SyncedAt", "DurationMs", NULL);
 	*entry = (struct store_history){
 		.version = mongodb_number(doc, "Version"),
 		.synced_at_ms = mongodb_time(doc, "SyncedAt"),
 		.duration_ms = mongodb_number(doc, "DurationMs"),
-		.tallies = bson_get_data(&cursor->tallies),
-		.tallies_len = cursor->tallies.len,
+		.tallies = bson_get_data(cursor->tallies),
+		.tallies_len = cursor->tallies->len,
 	};
 	return 1;
 }

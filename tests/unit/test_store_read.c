@@ -1,109 +1,11 @@
 /*
- * What nompd-serve reads: changes, counts, and states that come and go, on the
- * embedded store.
+ * What nompd-serve reads from the embedded store's file: an index in another
+ * order, states that come and go, a file that is replaced.
  */
-#include "storelib.h"
+#include "sqlitelib.h"
 
 static const char *const abc[] = { "b", "a", "c", NULL };
 static const char *const only_b[] = { "b", NULL };
-static const char *const only_c[] = { "c", NULL };
-
-/* The changes as "key:version" with "-" for a tombstone, space between. */
-static void
-changes_are(int64_t since, bool with_deleted, const char *expected)
-{
-	struct store	    *store = open_store(STORE_READ);
-	struct store_cursor *cursor;
-	struct store_record  record;
-	char		     text[256] = "";
-	size_t		     len;
-	int		     rc;
-
-	CHECK(store_changes_open(store, "PlanDefinitions", since, with_deleted,
-	    &cursor, &err));
-	while ((rc = store_changes_next(cursor, &record, &err)) == 1) {
-		ck_assert_uint_eq(record.len, strlen(record.key));
-		len = strlen(text);
-		(void)snprintf(text + len, sizeof(text) - len, "%s%s:%lld%s",
-		    len > 0 ? " " : "", record.key, (long long)record.version,
-		    record.is_deleted ? "-" : "");
-	}
-	ck_assert_msg(rc == 0, "%s", err.text);
-	ck_assert_str_eq(text, expected);
-	store_cursor_close(cursor);
-	store_close(store);
-}
-
-/* Three runs: the keys are written in another order than they come. */
-static void
-write_three_runs(void)
-{
-	/* By bytes, not by letters: B before a, and U+00F8 last. */
-	static const char *const first[] = { "c", "\xc3\xb8", "a", "B", "ab",
-		NULL };
-	static const char *const second[] = { "c", "0", NULL };
-	static const char *const second_gone[] = { "ab", NULL };
-	static const char *const third_gone[] = { "B", NULL };
-
-	write_run(first, NULL, 1, true);
-	write_run(second, second_gone, 2, true);
-	write_run(only_b, third_gone, 3, true);
-}
-
-static const struct {
-	int64_t	    since;
-	const char *all;
-	const char *live;
-} changes[] = {
-	{ 0, "a:1 \xc3\xb8:1 0:2 ab:2- c:2 B:3- b:3",
-	    "a:1 \xc3\xb8:1 0:2 c:2 b:3" },
-	{ 1, "0:2 ab:2- c:2 B:3- b:3", "0:2 c:2 b:3" },
-	{ 2, "B:3- b:3", "b:3" },
-	{ 3, "", "" },
-	{ 4, "", "" },
-	{ INT64_MAX, "", "" },
-};
-
-START_TEST(changes_by_version_then_key)
-{
-	write_three_runs();
-	changes_are(changes[_i].since, true, changes[_i].all);
-	changes_are(changes[_i].since, false, changes[_i].live);
-}
-END_TEST
-
-START_TEST(changes_of_empty_store)
-{
-	store_close(open_store(STORE_WRITE));
-	changes_are(0, true, "");
-	changes_are(0, false, "");
-}
-END_TEST
-
-/* A change is a whole record; a tombstone has its last data. */
-START_TEST(changes_have_all_fields)
-{
-	struct store	    *store;
-	struct store_cursor *cursor;
-	struct store_record  record;
-
-	write_run(abc, NULL, 1, true);
-	write_run(NULL, only_c, 2, true);
-	store = open_store(STORE_READ);
-	CHECK(store_changes_open(store, "PlanDefinitions", 1, true, &cursor,
-	    &err));
-	ck_assert_int_eq(store_changes_next(cursor, &record, &err), 1);
-	check_deleted(&record);
-	ck_assert_int_eq(store_changes_next(cursor, &record, &err), 0);
-	store_cursor_close(cursor);
-	/* Of this collection alone. */
-	CHECK(store_changes_open(store, "ActivityDefinitions", 0, true,
-	    &cursor, &err));
-	ck_assert_int_eq(store_changes_next(cursor, &record, &err), 0);
-	store_cursor_close(cursor);
-	store_close(store);
-}
-END_TEST
 
 /* An index that says another order than it has. */
 #define FALSE_INDEX(columns) \
@@ -154,98 +56,25 @@ START_TEST(changes_must_ascend)
 }
 END_TEST
 
-static void
-counts_are(struct store *store, const char *collection, int64_t live,
-    int64_t deleted)
-{
-	struct store_counts counts = { -1, -1 };
-
-	CHECK(store_counts_get(store, collection, &counts, &err));
-	ck_assert_int_eq(counts.live, live);
-	ck_assert_int_eq(counts.deleted, deleted);
-}
-
-START_TEST(counts)
-{
-	struct store *store = open_store(STORE_WRITE);
-	int	      i;
-
-	for (i = 0; i < COLLECTION__MAX; i++)
-		counts_are(store, collection_name(i), 0, 0);
-	store_close(store);
-	write_run(abc, NULL, 1, true);
-	store = open_store(STORE_READ);
-	counts_are(store, "PlanDefinitions", 3, 0);
-	store_close(store);
-	write_three_runs();
-	store = open_store(STORE_READ);
-	counts_are(store, "PlanDefinitions", 5, 2);
-	counts_are(store, "ActivityDefinitions", 0, 0);
-	store_close(store);
-	write_run(NULL, abc, 9, true);
-	store = open_store(STORE_READ);
-	counts_are(store, "PlanDefinitions", 2, 5);
-	store_close(store);
-}
-END_TEST
-
-static void
-finished_is(struct store *store, int64_t version)
-{
-	struct store_versions versions;
-
-	CHECK(store_versions_get(store, &versions, &err));
-	ck_assert_int_eq(versions.finished, version);
-}
-
-/* A reader has one state until it lets that go, and then the newest. */
+/* A reader's records are of one state, too, until it lets that go. */
 START_TEST(end_and_begin_anew)
 {
+	static const char *const c[] = { "c", NULL };
 	static const char *const d[] = { "d", NULL };
 	struct store		*store;
-	int			 i;
 
 	write_run(abc, NULL, 1, true);
 	store = open_store(STORE_READ);
 	CHECK(store_begin(store, &err));
-	write_run(d, only_c, 2, true);
+	write_run(d, c, 2, true);
 	/* What is not published is never seen. */
-	write_run(only_c, NULL, 3, false);
-	for (i = 0; i < 2; i++) {
-		finished_is(store, 1);
-		counts_are(store, "PlanDefinitions", 3, 0);
-	}
+	write_run(c, NULL, 3, false);
+	counts_are(store, PLANS, 3, 0);
+	ck_assert(!is_there(store, PLANS, "d", 1));
 	CHECK(store_end(store, &err));
 	CHECK(store_begin(store, &err));
-	finished_is(store, 2);
-	counts_are(store, "PlanDefinitions", 3, 1);
-	/* Again and again, also with nothing new. */
-	for (i = 0; i < 20; i++) {
-		CHECK(store_end(store, &err));
-		CHECK(store_begin(store, &err));
-		finished_is(store, 2);
-	}
-	store_close(store);
-}
-END_TEST
-
-/* When the last finished run was. */
-START_TEST(finished_at)
-{
-	struct store	     *store = open_store(STORE_WRITE);
-	struct store_versions versions;
-
-	CHECK(store_versions_get(store, &versions, &err));
-	ck_assert_int_eq(versions.finished, 0);
-	ck_assert_int_eq(versions.finished_at_ms, 0);
-	store_close(store);
-	write_run(abc, NULL, 1, true);
-	write_run(abc, NULL, 2, true);
-	damage("UPDATE SyncHistory SET SyncedAt = 1744273800000 + Version");
-	store = open_store(STORE_READ);
-	CHECK(store_versions_get(store, &versions, &err));
-	ck_assert_int_eq(versions.finished, 2);
-	ck_assert_int_eq(versions.finished_at_ms, 1744273800002);
+	counts_are(store, PLANS, 3, 1);
+	ck_assert(is_there(store, PLANS, "d", 1));
 	store_close(store);
 }
 END_TEST
@@ -313,16 +142,10 @@ main(void)
 	Suite *suite = suite_create("store_read");
 	TCase *tests = tcase_create("store_read");
 
-	tcase_add_checked_fixture(tests, set_up, tear_down);
-	tcase_add_loop_test(tests, changes_by_version_then_key, 0,
-	    LENGTH_OF(changes));
-	tcase_add_test(tests, changes_of_empty_store);
-	tcase_add_test(tests, changes_have_all_fields);
+	tcase_add_checked_fixture(tests, sqlite_set_up, sqlite_tear_down);
 	tcase_add_loop_test(tests, changes_must_ascend, 0,
 	    LENGTH_OF(disorders));
-	tcase_add_test(tests, counts);
 	tcase_add_test(tests, end_and_begin_anew);
-	tcase_add_test(tests, finished_at);
 	tcase_add_loop_test(tests, replaced, 0, LENGTH_OF(file_modes));
 	tcase_add_test(tests, replaced_behind_link);
 	suite_add_tcase(suite, tests);
