@@ -58,6 +58,15 @@ static const struct {
 	{ MONGOC_ERROR_SERVER, ANY_CODE, "No space left", STATUS_STORE,
 	    "the server's disk is full; make room there, the next run mends"
 	    " the rest" },
+	{ MONGOC_ERROR_SERVER, ANY_CODE, "shut", STATUS_STORE,
+	    ADVICE_NOT_READY },
+	/* What FerretDB says of its PostgreSQL. */
+	{ MONGOC_ERROR_SERVER, ANY_CODE, "the database system", STATUS_STORE,
+	    ADVICE_NOT_READY },
+	{ MONGOC_ERROR_SERVER, ANY_CODE, "terminating connection",
+	    STATUS_STORE, ADVICE_NOT_READY },
+	{ MONGOC_ERROR_SERVER, ANY_CODE, "unexpected EOF", STATUS_STORE,
+	    ADVICE_NOT_READY },
 	{ MONGOC_ERROR_SERVER_SELECTION, ANY_CODE, "TLS handshake failed",
 	    STATUS_STORE, "no TLS connection; does the server speak TLS, and"
 	    " is its certificate signed by who the URI trusts (tlsCAFile)?" },
