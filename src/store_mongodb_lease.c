@@ -177,6 +177,15 @@ take_options(int64_t now_ms)
 	return opts;
 }
 
+/* It is there and has not expired, so that another one cannot be made.
+ * DocumentDB (FerretDB) says so under a code of its own. */
+static bool
+is_held(const bson_error_t *cause)
+{
+	return cause->code == CODE_DUPLICATE_KEY ||
+	    strcasestr(cause->message, "duplicate key") != NULL;
+}
+
 /*
  * Takes the lease if it has expired, or was never taken.  1 = taken, 0 =
  * another has it, -1 = failed.
@@ -198,8 +207,7 @@ take(struct store_mongodb *store, mongoc_collection_t *collection,
 	opts = take_options(now_ms);
 	if (!mongoc_collection_find_and_modify_with_opts(collection, selector,
 	    opts, &reply, &cause))
-		/* It is there and has not expired: another one cannot be. */
-		rc = cause.code == CODE_DUPLICATE_KEY ? 0 :
+		rc = is_held(&cause) ? 0 :
 		    mongodb_fail(&cause, "taking the lease", err);
 	else if (bson_iter_init(&iter, &reply) &&
 	    bson_iter_find_descendant(&iter, "value.Token", &value)) {
