@@ -221,6 +221,10 @@ static const struct {
 	/* What only the digest shows. */
 	{ "UPDATE PlanDefinitions SET Data = x'0500000000'",
 	    "it is not the same; empty it and copy again" },
+	/* The same, before readers get anything of it. */
+	{ "UPDATE PlanDefinitions SET Data = x'0500000000';"
+	  "DELETE FROM SyncHistory",
+	    "it is not the same; empty it and copy again" },
 	{ "UPDATE SyncHistory SET DurationMs = 99",
 	    "it is not the same; empty it and copy again" },
 	{ "UPDATE SyncHistory SET Tallies = x'0c000000106e000200000000'",
@@ -241,13 +245,19 @@ START_TEST(other_store)
 }
 END_TEST
 
-START_TEST(without_data)
+static const char *const no_bson[] = { "", "05000000", "0500000001",
+	"0600000000", "0c000000106e000100000001", "0c000000ff6e000100000000",
+	"0c000000026e000900000000" };
+
+START_TEST(data_that_are_no_bson)
 {
 	struct copy_result result;
+	char		   sql[128];
 
 	fill();
-	damage("UPDATE PlanDefinitions SET Data = x'' WHERE BusinessKey ="
-	       " 'b'");
+	(void)snprintf(sql, sizeof(sql), "UPDATE PlanDefinitions SET Data ="
+	    " x'%s' WHERE BusinessKey = 'b'", no_bson[_i]);
+	damage(sql);
 	ck_assert_int_eq(copy_store(&opts, &result, &err), -1);
 	ck_assert_int_eq(err.status, STATUS_STORE);
 	ck_assert_ptr_nonnull(strstr(err.text, "the record \"b\" of"
@@ -260,6 +270,16 @@ START_TEST(onto_itself)
 {
 	fill();
 	(void)snprintf(target_uri, sizeof(target_uri), "%s", uri);
+	refuses(STATUS_USAGE, "want another store than --from");
+}
+END_TEST
+
+START_TEST(onto_itself_by_a_link)
+{
+	fill();
+	ck_assert_int_eq(symlink("store.db",
+	    target_uri + strlen("sqlite:")), 0);
+	opts.wait_ms = INT64_MAX / 2;
 	refuses(STATUS_USAGE, "want another store than --from");
 }
 END_TEST
@@ -306,8 +326,10 @@ main(void)
 	tcase_add_test(tests, source_goes_on);
 	tcase_add_loop_test(tests, other_records, 0, LENGTH_OF(more_records));
 	tcase_add_loop_test(tests, other_store, 0, LENGTH_OF(others));
-	tcase_add_test(tests, without_data);
+	tcase_add_loop_test(tests, data_that_are_no_bson, 0,
+	    LENGTH_OF(no_bson));
 	tcase_add_test(tests, onto_itself);
+	tcase_add_test(tests, onto_itself_by_a_link);
 	tcase_add_loop_test(tests, busy, 0, 2);
 	tcase_add_test(tests, missing);
 	suite_add_tcase(suite, tests);

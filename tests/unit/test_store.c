@@ -110,10 +110,12 @@ START_TEST(one_lease)
 {
 	struct store *one = open_store(STORE_WRITE);
 	struct store *other = open_store(STORE_WRITE);
-	char	      holder[MAX_HOLDER_TEXT], expected[64];
+	char	      own[MAX_HOLDER_TEXT], holder[MAX_HOLDER_TEXT];
+	char	      expected[64];
 
-	ck_assert_int_eq(store_lease_try(one, holder, &err), 1);
+	ck_assert_int_eq(store_lease_try(one, own, &err), 1);
 	ck_assert_int_eq(store_lease_try(other, holder, &err), 0);
+	ck_assert_str_eq(holder, own);
 	(void)snprintf(expected, sizeof(expected), "process %ld,",
 	    (long)getpid());
 	ck_assert_ptr_nonnull(strstr(holder, expected));
