@@ -117,6 +117,7 @@ help:
 	@echo 'make lint          compilers, checkers, manual pages, house style'
 	@echo 'make bench         speed and memory of runs, beside a floor'
 	@echo 'make bench-serve   speed and memory of answers, beside a static file'
+	@echo 'make bench-mongodb the same over MongoDB, beside a short script'
 	@echo 'make deps          install the Debian packages all this needs'
 	@echo 'make install       PREFIX=$(PREFIX), DESTDIR='
 	@echo 'make clean'
@@ -216,6 +217,13 @@ bench: deps-build
 bench-serve: deps-test
 	@$(MAKE) --no-print-directory all
 	$(PYTHON) bench/serve.py --build $(BUILD) $(BENCH_FLAGS)
+
+# On a server as for check-mongodb.
+.PHONY: bench-mongodb
+bench-mongodb: deps-mongodb
+	@$(MAKE) --no-print-directory all
+	$(PYTHON) tests/servers/mongodb/run.py -- \
+	    $(PYTHON) bench/mongodb.py --program $(PROGRAM) $(BENCH_FLAGS)
 
 $(BUILD)/bench-floor: bench/floor.c Makefile | $(BUILD)
 	$(call say,LD $@)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -o $@ $< \

@@ -21,21 +21,19 @@ import argparse
 import collections
 import json
 import multiprocessing
-import os
 import pathlib
 import resource
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 
-GENERATOR = pathlib.Path(__file__).with_name("generate.py")
-CHANGED_PERCENT = 1
+sys.dont_write_bytecode = True
 
-SMALL, MIDDLE, LARGE = 2700, 20000, 200000
-MAX_PEAK_MIB = 64
+import runs  # noqa: E402
+from runs import (  # noqa: E402
+    LARGE, MAX_PEAK_MIB, MIDDLE, SMALL, Series, Wrong, check, measure, say)
+
 MAX_PEAK_GROWTH = 1.10
 # What the growth of the time may differ by from one measurement to the next.
 NOISE = 1.10
@@ -47,37 +45,6 @@ FLOOR, FIRST, UNCHANGED, CHANGED = "floor", "first", "unchanged", "changed"
 LOOPBACK = "unchanged, HTTP"
 
 COLUMNS = "{:>7} {:>6} {:<15} {:>8} {:>16} {:>8} {:>9} {:>6} {:>8} {:>8}"
-
-Sample = collections.namedtuple("Sample", "seconds cpu_seconds peak_mib")
-Upstream = collections.namedtuple("Upstream", "folder wrote")
-
-
-class Wrong(Exception):
-    """What was run did not do what is to be measured."""
-
-
-class Series:
-    """The samples of one thing at one size."""
-
-    def __init__(self):
-        self.samples = []
-
-    @property
-    def seconds(self):
-        return statistics.median(each.seconds for each in self.samples)
-
-    @property
-    def cpu_seconds(self):
-        return statistics.median(each.cpu_seconds for each in self.samples)
-
-    @property
-    def span(self):
-        seconds = [each.seconds for each in self.samples]
-        return f"{min(seconds):.3f} - {max(seconds):.3f}"
-
-    @property
-    def peak_mib(self):
-        return max(each.peak_mib for each in self.samples)
 
 
 def serve(folder, port):
@@ -127,67 +94,14 @@ class Server:
         self.process.join()
 
 
-def environment(folder):
-    env = {name: value for name, value in os.environ.items()
-           if not name.startswith("NOMPD_")
-           and not name.lower().endswith("_proxy")}
-    return {**env, "TMPDIR": str(folder)}
-
-
-def measure(command, folder):
-    """Runs it; returns a sample and its standard output."""
-    out = folder / "stdout"
-    log = folder / "stderr"
-    # What earlier runs left to be written would be paid for by this one.
-    os.sync()
-    with out.open("wb") as stdout, log.open("wb") as stderr:
-        start = time.perf_counter()
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr,
-            env=environment(folder))
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        raise Wrong(f"{' '.join(map(str, command))}: status "
-                    f"{process.returncode}\n{log.read_text()}")
-    return Sample(seconds, usage.ru_utime + usage.ru_stime,
-                  usage.ru_maxrss / 1024), out.read_text()
-
-
-def check(what, found, **wanted):
-    got = {name: found.get(name) for name in wanted}
-    if got != wanted:
-        raise Wrong(f"{what}: wanted {wanted}, got {got}")
-
-
-class Size:
+class Size(runs.Upstreams):
     """Upstreams of one size, and what is measured with them."""
 
     def __init__(self, args, folder, records):
+        super().__init__(folder, records)
         self.args = args
-        self.folder = folder
-        self.records = records
         self.store = folder / "store.db"
-        self.upstream = self.generate("upstream")
-        self.later = self.generate("later", "--changed",
-                                   str(CHANGED_PERCENT))
         self.series = collections.defaultdict(Series)
-
-    def generate(self, name, *options):
-        folder = self.folder / name
-        done = subprocess.run(
-            [sys.executable, GENERATOR, folder, str(self.records), *options],
-            check=True, stdout=subprocess.PIPE)
-        return Upstream(folder, json.loads(done.stdout))
-
-    @property
-    def megabytes(self):
-        return self.upstream.wrote["bytes"] / 1e6
-
-    @property
-    def resources(self):
-        return self.upstream.wrote["resources"]
 
     def remove(self, name):
         for path in self.folder.glob(f"{name}*"):
@@ -196,7 +110,7 @@ class Size:
     def floor(self):
         self.remove("floor.db")
         lists = sorted(self.upstream.folder.rglob("*.json"))
-        sample, out = measure(
+        sample, out, _ = measure(
             [self.args.floor, self.folder / "floor.db", *lists], self.folder)
         if out != f"{self.resources}\n":
             raise Wrong(f"floor: wanted {self.resources}, got {out!r}")
@@ -205,11 +119,10 @@ class Size:
 
     def sync(self, what, url, added=0, updated=0):
         """One run; what is neither added nor updated must be unchanged."""
-        wrote = self.upstream.wrote
-        sample, out = measure(
+        sample, out, _ = measure(
             [self.args.program, "--upstream", url, "--no-upstream-key",
              "--store", f"sqlite:{self.store}"], self.folder)
-        total = wrote["resources"] + wrote["outputs"]
+        total = self.resources + self.outputs
         check(what, json.loads(out), added=added, updated=updated,
               unchanged=total - added - updated, deleted=0)
         if what is not None:
@@ -217,12 +130,11 @@ class Size:
 
     def round(self, url):
         """Everything once; url: the upstream over HTTP, or None."""
-        wrote = self.upstream.wrote
         later = self.later.wrote
         self.floor()
         self.remove("store.db")
         self.sync(FIRST, f"file://{self.upstream.folder}",
-                  added=wrote["resources"] + wrote["outputs"])
+                  added=self.resources + self.outputs)
         self.sync(UNCHANGED, f"file://{self.upstream.folder}")
         if url is not None:
             self.sync(LOOPBACK, url)
@@ -243,15 +155,11 @@ class Size:
             seconds = series.seconds
             print(COLUMNS.format(
                 self.records, f"{self.megabytes:.1f}", what,
-                f"{seconds:.3f}", series.span,
+                f"{seconds:.3f}", series.span("{:.3f} - {:.3f}"),
                 f"{series.cpu_seconds:.3f}",
                 f"{self.resources / seconds:.0f}",
                 f"{self.megabytes / seconds:.1f}", f"{series.peak_mib:.1f}",
                 f"{seconds / floor:.2f}"), flush=True)
-
-
-def say(goal, fact, is_reached):
-    print(f"{goal}: {fact} - {'' if is_reached else 'not '}reached")
 
 
 def judge_memory(middle, large):
@@ -340,24 +248,10 @@ def bench(args, folder):
     judge(sizes)
 
 
-def sizes_of(text):
-    return [int(size) for size in text.split(",")]
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--program", type=pathlib.Path, required=True)
     parser.add_argument("--floor", type=pathlib.Path, required=True)
-    parser.add_argument("--sizes", type=sizes_of, metavar="N,...",
-                        default=[SMALL, MIDDLE, LARGE])
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--dir", type=pathlib.Path, metavar="FOLDER",
-                        default=pathlib.Path("/var/tmp"),
-                        help="where to work; on a disk (default /var/tmp)")
-    args = parser.parse_args()
-    if args.repeat < 1 or min(args.sizes) < 1:
-        parser.error("--repeat and --sizes from 1")
-    args.program = args.program.resolve()
+    args = runs.parse(parser)
     args.floor = args.floor.resolve()
     try:
         with tempfile.TemporaryDirectory(prefix="nompd-bench-",

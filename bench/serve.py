@@ -418,7 +418,7 @@ def print_peaks(peaks, store, size):
 # Goals
 
 def say(goal, fact, is_reached):
-    print(f"{goal}: {fact} - {'' if is_reached else 'not '}reached")
+    print(f"{goal}: {fact} - {'' if is_reached else 'NOT '}reached")
 
 
 def judge_speed(targets, questions):
