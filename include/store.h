@@ -58,8 +58,8 @@ const char *store_name(const struct store *store);
 
 /*
  * Tries to become the one run of this store, until store_close() or the end of
- * the process, however it comes.  1 = taken, 0 = another has it, and holder
- * says who, -1 = failed.
+ * the process, however it comes.  1 = taken, 0 = another has it, -1 = failed;
+ * for the first two holder says who has it, in the same words to everybody.
  */
 int store_lease_try(struct store *store, char holder[MAX_HOLDER_TEXT],
     struct error *err);

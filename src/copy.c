@@ -1,3 +1,4 @@
+#include <bson/bson.h>
 #include <string.h>
 
 #include "clock.h"
@@ -29,6 +30,31 @@ struct copy {
 };
 
 static int
+refuse_same(const struct copy *copy, struct error *err)
+{
+	return error_set(err, STATUS_USAGE, "--to: want another store than"
+	    " --from; both are %s", store_name(copy->from));
+}
+
+/* A store may have two names: it is the same when the lease that own has taken
+ * is its lease, too. */
+static int
+take_leases(struct copy *copy, struct error *err)
+{
+	char own[MAX_HOLDER_TEXT], holder[MAX_HOLDER_TEXT];
+	int  rc;
+
+	if (lease_take(copy->from, copy->opts->wait_ms, own, err) == -1)
+		return -1;
+	rc = store_lease_try(copy->to, holder, err);
+	if (rc == 0 && strcmp(holder, own) == 0)
+		return refuse_same(copy, err);
+	if (rc == 0)
+		rc = lease_take(copy->to, copy->opts->wait_ms, holder, err);
+	return rc == -1 ? -1 : 0;
+}
+
+static int
 open_stores(struct copy *copy, struct error *err)
 {
 	const struct options *opts = copy->opts;
@@ -37,12 +63,9 @@ open_stores(struct copy *copy, struct error *err)
 	    store_open(&opts->to, STORE_WRITE, &copy->to, err) == -1)
 		return -1;
 	if (strcmp(store_name(copy->from), store_name(copy->to)) == 0)
-		return error_set(err, STATUS_USAGE, "--to: want another store"
-		    " than --from; both are %s", store_name(copy->from));
-	if (lease_take(copy->from, opts->wait_ms, err) == -1 ||
-	    lease_take(copy->to, opts->wait_ms, err) == -1)
-		return -1;
-	if (store_open(&opts->to, STORE_READ, &copy->held, err) == -1 ||
+		return refuse_same(copy, err);
+	if (take_leases(copy, err) == -1 ||
+	    store_open(&opts->to, STORE_READ, &copy->held, err) == -1 ||
 	    store_begin(copy->from, err) == -1 ||
 	    store_begin(copy->held, err) == -1)
 		return -1;
@@ -146,13 +169,24 @@ close_writer(struct join *join, struct error *err)
 	return writer != NULL ? store_writer_close(writer, err) : 0;
 }
 
+/* What is no BSON one kind of store would take, and the other would not. */
+static bool
+is_damaged(const struct store_record *record)
+{
+	bson_t doc;
+
+	return record->data == NULL ||
+	    !bson_init_static(&doc, record->data, record->data_len) ||
+	    !bson_validate(&doc, BSON_VALIDATE_NONE, NULL);
+}
+
 static int
 write_record(struct copy *copy, struct join *join,
     const struct store_record *record, bool is_new, struct error *err)
 {
-	if (record->data == NULL)
+	if (is_damaged(record))
 		return error_set(err, STATUS_STORE, "store %s: the record"
-		    " \"%s\" of %s is damaged: it has no Data",
+		    " \"%s\" of %s is damaged: its Data is not BSON",
 		    store_name(copy->from), record->key, join->collection);
 	if (join->records >= MAX_BATCH_RECORDS ||
 	    join->bytes >= MAX_BATCH_BYTES) {

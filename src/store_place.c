@@ -44,7 +44,8 @@ find_password(const char *authority, const char **start, const char **end)
 	return true;
 }
 
-/* Undoes %XX in place (RFC 3986, 2.1); false: a % without two digits. */
+/* Undoes %XX in place (RFC 3986, 2.1); false: a % without two digits, or %00,
+ * which would end the text. */
 static bool
 decode(char *text)
 {
@@ -58,7 +59,7 @@ decode(char *text)
 		}
 		high = text_hex_value((uint8_t)text[1]);
 		low = high != -1 ? text_hex_value((uint8_t)text[2]) : -1;
-		if (low == -1)
+		if (low == -1 || (high == 0 && low == 0))
 			return false;
 		*out++ = (char)(high * 16 + low);
 		text += 2;
@@ -76,7 +77,8 @@ take_password(struct store_place *place, const char *start, const char *end)
 
 	text = xstrndup(start, (size_t)(end - start));
 	if (!decode(text))
-		rule = "want two hex digits behind each % of the password";
+		rule = "want two hex digits behind each % of the password, and"
+		       " no %00";
 	else if (text[0] == '\0')
 		rule = "want a password behind the user's name and :, or no :";
 	else if (secret_from_text("the password", text, &place->password,

@@ -326,18 +326,18 @@ read_holder(int fd, char holder[MAX_HOLDER_TEXT])
 
 /* For people only; the lock is what counts. */
 static void
-write_holder(int fd)
+write_holder(int fd, char holder[MAX_HOLDER_TEXT])
 {
-	char  time[CLOCK_TEXT_BYTES];
-	char *text;
+	char time[CLOCK_TEXT_BYTES];
 
 	clock_format(clock_now_ms(), time);
-	text = xasprintf("process %ld, since %s\n", (long)getpid(), time);
+	(void)snprintf(holder, MAX_HOLDER_TEXT, "process %ld, since %s\n",
+	    (long)getpid(), time);
 	if (ftruncate(fd, 0) == -1 ||
-	    pwrite(fd, text, strlen(text), 0) == -1)
+	    pwrite(fd, holder, strlen(holder), 0) == -1)
 		log_debug("cannot note who holds the lease: %s",
 		    strerror(errno));
-	free(text);
+	holder[strcspn(holder, "\n")] = '\0';
 }
 
 static int
@@ -356,7 +356,7 @@ sqlite_lease_try(struct store *base, char holder[MAX_HOLDER_TEXT],
 		error_set(err, STATUS_STORE, "cannot open its lease file %s:"
 		    " %s", path, strerror(errno));
 	else if (flock(store->lease_fd, LOCK_EX | LOCK_NB) == 0) {
-		write_holder(store->lease_fd);
+		write_holder(store->lease_fd, holder);
 		rc = 1;
 	} else if (errno == EWOULDBLOCK) {
 		read_holder(store->lease_fd, holder);

@@ -33,6 +33,7 @@ static const struct {
 	{ "mongodb://u:%4@h/d", NULL, NULL, false },
 	{ "mongodb://u:%zz@h/d", NULL, NULL, false },
 	{ "mongodb://u:%0a@h/d", NULL, NULL, false },
+	{ "mongodb://u:p%00q@h/d", NULL, NULL, false },
 };
 
 START_TEST(set)
