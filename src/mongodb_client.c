@@ -21,7 +21,8 @@
 static pthread_t main_thread;
 
 /* What the driver warns of, such as an option of a URI that it does not know.
- * The log belongs to one thread. */
+ * That it could not say goodbye to a server that has gone is no news.  The log
+ * belongs to one thread. */
 static void
 pass_warning(mongoc_log_level_t level, const char *domain, const char *message,
     void *ctx)

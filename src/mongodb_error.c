@@ -11,6 +11,9 @@
 
 #define ANY_CODE 0
 
+#define ADVICE_NOT_READY "the server starts, ends or is in trouble; its log" \
+	" says more"
+
 /* The first row that fits is taken; words NULL: whatever the text is. */
 static const struct {
 	uint32_t    domain;
@@ -22,6 +25,18 @@ static const struct {
 	{ MONGOC_ERROR_CLIENT, MONGOC_ERROR_CLIENT_AUTHENTICATE,
 	    "Unknown authentication mechanism", STATUS_USAGE,
 	    "look at authMechanism in the URI" },
+	/* The driver has one code for a login that failed, whatever it was:
+	 * the network, a server that starts or ends (the third one is what
+	 * PostgreSQL says, the fourth one FerretDB without it). */
+	{ MONGOC_ERROR_CLIENT, MONGOC_ERROR_CLIENT_AUTHENTICATE,
+	    "Failed to send", STATUS_STORE, "the connection is lost, or no"
+	    " answer came in time" },
+	{ MONGOC_ERROR_CLIENT, MONGOC_ERROR_CLIENT_AUTHENTICATE, "shut",
+	    STATUS_STORE, ADVICE_NOT_READY },
+	{ MONGOC_ERROR_CLIENT, MONGOC_ERROR_CLIENT_AUTHENTICATE,
+	    "the database system", STATUS_STORE, ADVICE_NOT_READY },
+	{ MONGOC_ERROR_CLIENT, MONGOC_ERROR_CLIENT_AUTHENTICATE,
+	    "failed to connect", STATUS_STORE, ADVICE_NOT_READY },
 	{ MONGOC_ERROR_CLIENT, MONGOC_ERROR_CLIENT_AUTHENTICATE, NULL,
 	    STATUS_REFUSED, "the server refuses the user or the password;"
 	    " look at the URI (user, authSource) and at"
@@ -93,9 +108,24 @@ static const struct {
 	    "the write did not reach as many servers as it has to; are the"
 	    " others of the replica set there?" },
 	{ MONGOC_ERROR_STREAM, ANY_CODE, NULL, STATUS_STORE,
-	    "the connection is lost; what is written so far the next run"
-	    " mends" },
+	    "the connection is lost, or no answer came in time; what is"
+	    " written so far the next run mends" },
 };
+
+/* The bytes of a message that say it all: the first line, and of the errors of
+ * a batch the first one. */
+static int
+length_of(const char *message)
+{
+	const char *next;
+	size_t	    len;
+
+	len = strcspn(message, "\n");
+	next = strstr(message, "\", \"");
+	if (next != NULL && (size_t)(next - message) < len)
+		len = (size_t)(next - message) + 1;
+	return (int)len;
+}
 
 int
 mongodb_fail(const bson_error_t *cause, const char *doing, struct error *err)
@@ -110,8 +140,9 @@ mongodb_fail(const bson_error_t *cause, const char *doing, struct error *err)
 			break;
 	}
 	if (i == n)
-		return error_set(err, STATUS_STORE, "%s: %s (code %u)", doing,
-		    cause->message, (unsigned)cause->code);
-	return error_set(err, rules[i].status, "%s: %s (%s)", doing,
-	    rules[i].advice, cause->message);
+		return error_set(err, STATUS_STORE, "%s: %.*s (code %u)",
+		    doing, length_of(cause->message), cause->message,
+		    (unsigned)cause->code);
+	return error_set(err, rules[i].status, "%s: %s (%.*s)", doing,
+	    rules[i].advice, length_of(cause->message), cause->message);
 }

@@ -51,6 +51,10 @@ store_module_get(const char *file, const char *symbol, struct error *err)
 	char		       *path;
 
 	path = find(file);
+	/* libmongoc makes a file in /dev/shm as soon as it is loaded, for
+	 * counters that nobody reads.  It would outlive a process that is
+	 * killed, and make one with the same number complain. */
+	(void)setenv("MONGOC_DISABLE_SHM", "1", 1);
 	/* It stays until the process ends. */
 	module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	free(path);
