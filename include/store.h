@@ -64,6 +64,10 @@ const char *store_name(const struct store *store);
 int store_lease_try(struct store *store, char holder[MAX_HOLDER_TEXT],
     struct error *err);
 
+/* Is the lease still this store's?  -1 (STATUS_STORE): it is not, or that
+ * cannot be found out. */
+int store_lease_check(struct store *store, struct error *err);
+
 /* From here on all reads see one state, and writes may follow. */
 int store_begin(struct store *store, struct error *err);
 /*
@@ -181,6 +185,8 @@ int store_writer_copy(struct store_writer *writer,
     const struct store_record *record, bool is_new, struct error *err);
 /* Brings out what is not written yet.  Frees writer in any case. */
 int store_writer_close(struct store_writer *writer, struct error *err);
+/* Frees a writer after an error, and writes nothing more. */
+void store_writer_abort(struct store_writer *writer);
 
 /*
  * The history entry of a run.  tallies is a BSON document: a member for each

@@ -249,7 +249,7 @@ read_hello(struct mongodb_client *client, const bson_t *hello,
 		return error_set(err, STATUS_STORE, "the server does not tell"
 		    " its time; it is not MongoDB, nor like it");
 	client->server_ms = bson_iter_date_time(&iter);
-	client->monotonic_ms = clock_monotonic_ms();
+	client->boottime_ms = clock_boottime_ms();
 	/* A member of a replica set, or a router of a sharded cluster. */
 	client->has_majority = bson_iter_init_find(&iter, hello, "setName") ||
 	    bson_iter_init_find(&iter, hello, "msg");
@@ -289,6 +289,7 @@ set_concerns(const struct mongodb_client *client, mongoc_client_t *handle)
 {
 	mongoc_read_concern_t  *read;
 	mongoc_write_concern_t *write;
+	int64_t			timeout_ms;
 
 	if (client->has_majority && mongoc_read_concern_get_level(
 	    mongoc_uri_get_read_concern(client->uri)) == NULL) {
@@ -298,15 +299,19 @@ set_concerns(const struct mongodb_client *client, mongoc_client_t *handle)
 		mongoc_client_set_read_concern(handle, read);
 		mongoc_read_concern_destroy(read);
 	}
-	if (!mongoc_write_concern_is_default(
-	    mongoc_uri_get_write_concern(client->uri)))
-		return;
-	write = mongoc_write_concern_new();
-	if (client->has_majority)
-		mongoc_write_concern_set_wmajority(write, MONGODB_MAJORITY_MS);
-	else
-		mongoc_write_concern_set_w(write, 1);
-	mongoc_write_concern_set_journal(write, true);
+	write = mongoc_write_concern_copy(
+	    mongoc_uri_get_write_concern(client->uri));
+	if (mongoc_write_concern_get_w(write) ==
+	    MONGOC_WRITE_CONCERN_W_DEFAULT && client->has_majority) {
+		timeout_ms = mongoc_write_concern_get_wtimeout_int64(write);
+		mongoc_write_concern_set_w(write,
+		    MONGOC_WRITE_CONCERN_W_MAJORITY);
+		if (timeout_ms == 0)
+			mongoc_write_concern_set_wtimeout_int64(write,
+			    MONGODB_MAJORITY_MS);
+	}
+	if (!mongoc_write_concern_journal_is_set(write))
+		mongoc_write_concern_set_journal(write, true);
 	mongoc_client_set_write_concern(handle, write);
 	mongoc_write_concern_destroy(write);
 }
@@ -375,16 +380,22 @@ mongoc_client_t *
 mongodb_client_again(const struct mongodb_client *client)
 {
 	mongoc_client_t *again;
+	mongoc_uri_t	*uri;
 	bson_error_t	 cause;
 
-	again = mongoc_client_new_from_uri_with_error(client->uri, &cause);
+	uri = mongoc_uri_copy(client->uri);
+	if (!mongoc_uri_set_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS,
+	    MONGODB_RENEW_MS))
+		xalloc_end();
+	again = mongoc_client_new_from_uri_with_error(uri, &cause);
 	if (again != NULL)
 		set_concerns(client, again);
+	mongoc_uri_destroy(uri);
 	return again;
 }
 
 int64_t
 mongodb_client_now_ms(const struct mongodb_client *client)
 {
-	return client->server_ms + clock_monotonic_ms() - client->monotonic_ms;
+	return client->server_ms + clock_boottime_ms() - client->boottime_ms;
 }

@@ -2,8 +2,10 @@
  * The lease of a MongoDB store: a document with owner, expiry and a token that
  * is one higher for each new owner.  A thread renews it while the run fetches;
  * every batch of writes begins by renewing it under its token, so that a run
- * that was held up, and has lost it to another, writes nothing more.  Its times
- * are those of the server's clock: the owners' clocks may differ.
+ * that was held up, and has lost it to another, writes nothing more, but for a
+ * batch that was on its way just then.  What that brings is at a version that
+ * was not finished, and a later run takes it over.  The lease's times are those
+ * of the server's clock: the owners' clocks may differ.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -285,7 +287,7 @@ store_mongodb_lease_check(struct store_mongodb *store, struct error *err)
 	if (rc == 0)
 		return error_set(err, STATUS_STORE, "another run has taken the"
 		    " lease, because this one was held up for more than %d"
-		    " seconds; it stops here, and the other one mends what it"
+		    " seconds; it stops here, and the next one mends what it"
 		    " has written", LEASE_MS / 1000);
 	return 0;
 }

@@ -368,6 +368,15 @@ sqlite_lease_try(struct store *base, char holder[MAX_HOLDER_TEXT],
 	return rc;
 }
 
+/* The kernel takes it from nobody. */
+static int
+sqlite_lease_check(struct store *base, struct error *err)
+{
+	(void)base;
+	(void)err;
+	return 0;
+}
+
 static int
 sqlite_begin(struct store *base, struct error *err)
 {
@@ -453,6 +462,7 @@ const struct store_ops store_sqlite_ops = {
 	.open = sqlite_open,
 	.close = sqlite_close,
 	.lease_try = sqlite_lease_try,
+	.lease_check = sqlite_lease_check,
 	.begin = sqlite_begin,
 	.end = sqlite_end,
 	.is_replaced = sqlite_is_replaced,
@@ -471,6 +481,7 @@ const struct store_ops store_sqlite_ops = {
 	.writer_delete = store_sqlite_writer_delete,
 	.writer_copy = store_sqlite_writer_copy,
 	.writer_close = store_sqlite_writer_close,
+	.writer_abort = store_sqlite_writer_abort,
 	.history_put = store_sqlite_history_put,
 	.history_keys_put = store_sqlite_history_keys_put,
 	.history_open = store_sqlite_history_open,

@@ -220,20 +220,20 @@ static const struct {
 	    "its version is above that of" },
 	/* What only the digest shows. */
 	{ "UPDATE PlanDefinitions SET Data = x'0500000000'",
-	    "it is not the same; empty it and copy again" },
+	    "it is not the same; copy again" },
 	/* The same, before readers get anything of it. */
 	{ "UPDATE PlanDefinitions SET Data = x'0500000000';"
 	  "DELETE FROM SyncHistory",
-	    "it is not the same; empty it and copy again" },
+	    "it is not the same; copy again" },
 	{ "UPDATE SyncHistory SET DurationMs = 99",
-	    "it is not the same; empty it and copy again" },
+	    "it is not the same; copy again" },
 	{ "UPDATE SyncHistory SET Tallies = x'0c000000106e000200000000'",
-	    "it is not the same; empty it and copy again" },
+	    "it is not the same; copy again" },
 	{ "UPDATE SyncHistoryKeys SET Keys = x'0c000000106e000200000000'",
-	    "it is not the same; empty it and copy again" },
+	    "it is not the same; copy again" },
 	{ "INSERT INTO SyncHistoryKeys VALUES"
 	  " (1, 'PlanDefinitions', 'Deleted', 1, x'0500000000')",
-	    "it is not the same; empty it and copy again" },
+	    "it is not the same; copy again" },
 };
 
 START_TEST(other_store)
