@@ -68,7 +68,11 @@ int store_lease_try(struct store *store, char holder[MAX_HOLDER_TEXT],
  * cannot be found out. */
 int store_lease_check(struct store *store, struct error *err);
 
-/* From here on all reads see one state, and writes may follow. */
+/*
+ * From here on all reads see one state, and writes may follow.  A kind of store
+ * without snapshots promises less: the versions are those of now, and records
+ * may be newer than they say, never older.
+ */
 int store_begin(struct store *store, struct error *err);
 /*
  * For a store that is only read and stays open: lets the state of

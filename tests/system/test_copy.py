@@ -609,7 +609,7 @@ def test_target_that_was_tampered_with(bare, small, target):
         data=model.encode(dict(reversed(members)))))
     refused(bare, small.store, target, 74, "it is not the same",
             "its digest is [0-9a-f]{64}, that of store .* is [0-9a-f]{64}",
-            "empty it and copy again")
+            "copy again")
     kind_of(target).remove(target)
     check_copy(copy(bare, small.store, target), small.store, target)
 

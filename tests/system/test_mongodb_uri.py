@@ -3,6 +3,7 @@ and that nobody gets to see a password.  Most of it is tested on a server of a
 few lines, so that it runs wherever the other tests run."""
 import os
 import pathlib
+import re
 import shutil
 import ssl
 import subprocess
@@ -155,14 +156,28 @@ def test_password_file_that_will_not_do(bare, guarded, content, words):
     assert guarded.connections == 0
 
 
-def test_file_for_both_stores_of_a_copy(bare, guarded):
+def test_file_for_a_store_of_a_copy(bare, guarded):
     uri = guarded.uri(login="consumer@")
-    file = password_file(bare, PASSWORD)
-    for ends in ((uri, "sqlite:x.db"), (guarded.uri("a", "consumer@"), uri)):
+    file = str(password_file(bare, PASSWORD))
+    for ends in ((uri, "sqlite:x.db"), (guarded.uri("a", LOGIN), uri)):
         ended = bare.run("copy", "--from", ends[0], "--to", ends[1],
-                         env={"NOMPD_STORE_PASSWORD_FILE": str(file)})
+                         env={"NOMPD_STORE_PASSWORD_FILE": file})
         ended.failed(74, EMPTY)
         assert PASSWORD not in ended.err
+
+
+def test_files_for_both_stores_of_a_copy(bare, guarded):
+    """One password goes to two servers only by two names."""
+    uri = guarded.uri(login="consumer@")
+    file = str(password_file(bare, PASSWORD))
+    ends = "--from", guarded.uri("a", "consumer@"), "--to", uri
+    bare.run("copy", *ends, env={"NOMPD_STORE_PASSWORD_FILE": file}).failed(
+        64, "NOMPD_COPY_FROM_PASSWORD_FILE", "NOMPD_COPY_TO_PASSWORD_FILE")
+    assert guarded.connections == 0
+    bare.run("copy", *ends, env={
+        "NOMPD_COPY_FROM_PASSWORD_FILE": file,
+        "NOMPD_COPY_TO_PASSWORD_FILE": file}).failed(74, EMPTY)
+    assert guarded.connections > 0
 
 
 @pytest.mark.parametrize("database,wanted", [
@@ -469,6 +484,22 @@ def test_module_that_is_missing(bare, content):
     assert "install it in" in done.stderr
     assert PASSWORD not in done.stderr
     assert run("init", "--store", "sqlite:x.db").returncode == 0
+
+
+def test_module_of_an_installation(bare, server):
+    """It is found in the lib beside the program's bin, wherever that is."""
+    for path in ("bin", "lib/nompd-sync"):
+        (bare.folder / "root" / path).mkdir(parents=True)
+    program = bare.folder / "root/bin/nompd-sync"
+    shutil.copy2(PROGRAM, program)
+    shutil.copy2(pathlib.Path(PROGRAM).with_name("nompd-mongodb.so"),
+                 bare.folder / "root/lib/nompd-sync")
+    done = subprocess.run(
+        [program, "history", "--store", server.uri()],
+        env=bare.environment(), capture_output=True, text=True, check=False,
+        timeout=stores.PATIENCE, stdin=subprocess.DEVNULL)
+    assert done.returncode == 74, done.stderr
+    assert re.search(EMPTY, done.stderr), done.stderr
 
 
 # A true server

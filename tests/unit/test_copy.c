@@ -245,6 +245,22 @@ START_TEST(other_store)
 }
 END_TEST
 
+/* What a run that was held up has written late; only a run makes it good. */
+START_TEST(unfinished_version)
+{
+	struct copy_result result;
+
+	fill();
+	damage("DELETE FROM SyncHistory WHERE Version = 1");
+	ck_assert_int_eq(copy_store(&opts, &result, &err), -1);
+	ck_assert_int_eq(err.status, STATUS_STORE);
+	ck_assert_msg(strstr(err.text, "is of version 1, and that run was"
+	    " never finished; let nompd-sync run on that store once") != NULL,
+	    "%s", err.text);
+	ck_assert_int_eq(digest_of(&opts.to).runs, 0);
+}
+END_TEST
+
 static const char *const no_bson[] = { "", "05000000", "0500000001",
 	"0600000000", "0c000000106e000100000001", "0c000000ff6e000100000000",
 	"0c000000026e000900000000" };
@@ -326,6 +342,7 @@ main(void)
 	tcase_add_test(tests, source_goes_on);
 	tcase_add_loop_test(tests, other_records, 0, LENGTH_OF(more_records));
 	tcase_add_loop_test(tests, other_store, 0, LENGTH_OF(others));
+	tcase_add_test(tests, unfinished_version);
 	tcase_add_loop_test(tests, data_that_are_no_bson, 0,
 	    LENGTH_OF(no_bson));
 	tcase_add_test(tests, onto_itself);

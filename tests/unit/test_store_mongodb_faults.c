@@ -243,7 +243,7 @@ static const struct {
 	const char    *words;
 } strangers[] = {
 	{ alert, sizeof(alert), SOON, "no server that fits answers" },
-	{ http, sizeof(http) - 1, SOON, "something that is no MongoDB server" },
+	{ http, sizeof(http) - 1, SOON, "no MongoDB server" },
 	{ alert, sizeof(alert), SOON "&tls=true", "no TLS connection" },
 	{ http, sizeof(http) - 1, SOON "&tls=true", "no TLS connection" },
 };
