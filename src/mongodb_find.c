@@ -21,6 +21,21 @@ mongodb_find(struct store_mongodb *store, const char *collection,
 	return cursor;
 }
 
+struct mongodb_cursor *
+mongodb_aggregate(struct store_mongodb *store, const char *collection,
+    bson_t *pipeline, bson_t *opts)
+{
+	struct mongodb_cursor *cursor;
+
+	cursor = xcalloc(1, sizeof(*cursor));
+	cursor->collection = store_mongodb_collection(store, collection);
+	cursor->cursor = mongoc_collection_aggregate(cursor->collection,
+	    MONGOC_QUERY_NONE, pipeline, opts, NULL);
+	bson_destroy(pipeline);
+	bson_destroy(opts);
+	return cursor;
+}
+
 void
 store_mongodb_cursor_close(struct store_cursor *base)
 {

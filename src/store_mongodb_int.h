@@ -98,6 +98,9 @@ struct mongodb_cursor {
 /* Starts a search; takes selector and opts over, and destroys them. */
 struct mongodb_cursor *mongodb_find(struct store_mongodb *store,
     const char *collection, bson_t *selector, bson_t *opts);
+/* The same for a pipeline. */
+struct mongodb_cursor *mongodb_aggregate(struct store_mongodb *store,
+    const char *collection, bson_t *pipeline, bson_t *opts);
 /* 1 = *doc is the next one (borrowed until the next call), 0 = end. */
 int mongodb_next(struct mongodb_cursor *cursor, const bson_t **doc,
     struct error *err);

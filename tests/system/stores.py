@@ -213,12 +213,12 @@ class MongoDB:
     RECORD = ["_id", "BusinessKey", "Data", "Version", "IsDeleted",
               "UpdatedAt", "ContentHash"]
 
-    def __init__(self):
+    def __init__(self, address=None):
         import bson.codec_options
         import bson.raw_bson
         import pymongo
         self.bson = bson
-        address = os.environ["NOMPD_TEST_MONGODB_URI"]
+        address = address or os.environ["NOMPD_TEST_MONGODB_URI"]
         # What a name of a database is put between.
         base, mark, options = address.partition("?")
         self.base, self.options = base.rstrip("/"), mark + options

@@ -46,22 +46,23 @@ def prepare(module):
         module.build(folder())
 
 
-def start(build_only=False, own=False):
+def start(build_only=False, own=False, disk=None):
     """Starts the first kind of server that can be had; build_only: None.
 
     One that NOMPD_TEST_MONGODB_URI names is the only choice, but not with own,
-    for one that may be killed.  ServerError: there is none, with all that was
-    tried.
+    for one that may be killed.  disk: its data are on a disk of this size, as
+    mount(8) has it; own alone has that.  ServerError: there is none, with all
+    that was tried.
     """
     tried = []
     for module, kind in KINDS:
-        if own and kind is named.Named:
+        if own and kind is named.Named or disk and not kind.has_disk:
             continue
         reason = module.why_not(folder())
         if reason is None:
             try:
                 prepare(module)
-                return None if build_only else started(kind)
+                return None if build_only else started(kind, disk)
             except (ServerError, OSError) as error:
                 reason = str(error)
                 print(f"MongoDB server for the tests: {reason}",
@@ -73,8 +74,8 @@ def start(build_only=False, own=False):
         "    " + reason.replace("\n", "\n    ") for reason in tried))
 
 
-def started(kind):
-    server = kind(folder())
+def started(kind, disk):
+    server = kind(folder(), disk) if disk else kind(folder())
     try:
         server.up()
     except BaseException:

@@ -16,6 +16,7 @@ class Server:
     uri = None
     tls_uri = None
     ca = None
+    has_disk = False    # can its data have a disk of their own?
 
     def __init__(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="nompd-mongodb-"))

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from .base import Server
 from .processes import (
-    PATIENCE, ServerError, children, free_port, is_listening, kill, run,
+    PATIENCE, Disk, ServerError, children, free_port, is_listening, kill, run,
     spawn, tail, wait_until)
 
 FERRETDB = "2.7.0"
@@ -162,8 +162,10 @@ def verifier(password):
 class Postgres:
     """PostgreSQL over a folder with its data."""
 
-    def __init__(self, target, data, log):
+    def __init__(self, target, data, log, disk=None):
         self.target, self.data, self.log = target, data, log
+        self.enter = disk.enter if disk else []
+        self.seen = disk.seen if disk else data
         self.port = None
         self.process = None
 
@@ -171,9 +173,9 @@ class Postgres:
         """Starts it on a port of its own; restarted, on the same."""
         for _ in range(MAX_TRIES):
             port = self.port or free_port()
-            self.process = spawn(inside(
+            self.process = spawn([*self.enter, *inside(
                 self.target, self.data, "postgres", "-D", "/srv/pg",
-                "-p", port), self.log)
+                "-p", port)], self.log)
             if wait_until(self.process, self.log,
                           lambda: self.is_ready(port)):
                 self.port = port
@@ -185,7 +187,7 @@ class Postgres:
     def is_ready(self, port):
         """Its own file says so, not whoever has the port."""
         try:
-            lines = (self.data / "postmaster.pid").read_text(
+            lines = (self.seen / "postmaster.pid").read_text(
                 "utf-8").splitlines()
         except FileNotFoundError:
             return False
@@ -210,7 +212,7 @@ class Postgres:
     def kill(self):
         """Kills all of its processes at once."""
         kill(self.process, with_children=True)
-        (self.data / "postmaster.pid").unlink(missing_ok=True)
+        (self.seen / "postmaster.pid").unlink(missing_ok=True)
 
 
 class FerretDB(Server):
@@ -218,13 +220,17 @@ class FerretDB(Server):
 
     name = f"FerretDB v{FERRETDB} (PostgreSQL {POSTGRESQL}, DocumentDB)"
 
-    def __init__(self, servers):
+    has_disk = True
+
+    def __init__(self, servers, disk=None):
         super().__init__()
         self.target = folder(servers)
         data = self.folder / "data"
-        run(["cp", "-a", self.target / "template", data])
-        self.postgres = Postgres(self.target, data,
-                                 self.folder / "postgres.log")
+        log = self.folder / "postgres.log"
+        self.disk = Disk(data, disk, log) if disk else None
+        run([*(self.disk.enter if disk else []), "cp", "-a", "-T",
+             self.target / "template", data])
+        self.postgres = Postgres(self.target, data, log, self.disk)
         self.log = self.folder / "ferretdb.log"
         self.ca, self.certificate, self.key = make_certificate(self.folder)
         self.ports = None
@@ -259,6 +265,11 @@ class FerretDB(Server):
     def down(self):
         kill(self.process)
         self.postgres.kill()
+
+    def stop(self):
+        super().stop()
+        if self.disk:
+            self.disk.end()
 
 
 def make_certificate(place):

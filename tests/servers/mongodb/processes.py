@@ -96,3 +96,37 @@ def run(command, **options):
         raise ServerError(f"{command[0]} ended with status {done.returncode}:"
                           f"\n{done.stdout[-4000:]}")
     return done.stdout
+
+
+class Disk:
+    """A small one that none but who enters its namespace sees.
+
+    enter: what a command begins with that is to see it.
+    seen: where it can be looked at from outside.
+    """
+
+    MAKE = 'mount -t tmpfs -o "size=$2" none "$1" && exec sleep infinity'
+
+    def __init__(self, place, size, log):
+        place.mkdir()
+        self.place = place
+        self.process = spawn(["unshare", "--mount", "--propagation",
+                              "private", "sh", "-c", self.MAKE, "sh", place,
+                              size], log)
+        self.enter = ["nsenter", f"--mount=/proc/{self.process.pid}/ns/mnt"]
+        self.seen = pathlib.Path(f"/proc/{self.process.pid}/root{place}")
+        if not wait_until(self.process, log, self.is_there):
+            raise ServerError(f"no disk of {size}:\n{tail(log)}")
+
+    def is_there(self):
+        return self.seen.stat().st_dev != self.place.stat().st_dev
+
+    def leave(self, room):
+        """Makes it as large as what is there and so many bytes more."""
+        state = os.statvfs(self.seen)
+        size = (state.f_blocks - state.f_bfree) * state.f_frsize + room
+        run([*self.enter, "mount", "-o", f"remount,size={size}", "none",
+             self.place])
+
+    def end(self):
+        kill(self.process)
