@@ -12,6 +12,8 @@
 int64_t clock_now_ms(void);
 /* Milliseconds since some start; never goes back.  For durations. */
 int64_t clock_monotonic_ms(void);
+/* The same, and it goes on while the machine sleeps. */
+int64_t clock_boottime_ms(void);
 /* ms (UTC since 1970) as "2025-04-10T08:30:00.123Z" (RFC 3339). */
 void clock_format(int64_t ms, char text[CLOCK_TEXT_BYTES]);
 /* The same to the second, cut, not rounded: "2025-04-10T08:30:00Z". */

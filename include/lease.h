@@ -9,8 +9,10 @@
 
 /*
  * Takes the store's lease until store_close(); waits up to wait_ms for another
- * run to end.  -1: STATUS_BUSY, naming who has it; or as store_lease_try().
+ * run to end.  holder says who has it in the end, as store_lease_try().  -1:
+ * STATUS_BUSY, naming who has it; or as store_lease_try().
  */
-int lease_take(struct store *store, int64_t wait_ms, struct error *err);
+int lease_take(struct store *store, int64_t wait_ms,
+    char holder[MAX_HOLDER_TEXT], struct error *err);
 
 #endif

@@ -18,6 +18,7 @@ struct store_place;
 #define MONGODB_SELECT_MS  5000	 /* until a server that fits is found */
 #define MONGODB_CONNECT_MS 5000	 /* to reach one server */
 #define MONGODB_ANSWER_MS  60000 /* for the answer to one command */
+#define MONGODB_RENEW_MS   10000 /* the same for the renewal of a lease */
 #define MONGODB_MAJORITY_MS 30000 /* for a write to reach the majority */
 
 /* MongoDB 5.0: the oldest whose records may have any member names. */
@@ -42,7 +43,7 @@ struct mongodb_client {
 	char		       *database;
 	bool			has_majority; /* a replica set or a cluster */
 	int64_t			server_ms;    /* its clock at the opening ... */
-	int64_t			monotonic_ms; /* ... and ours */
+	int64_t			boottime_ms;  /* ... and ours */
 	struct mongodb_traffic	traffic;
 };
 
@@ -55,8 +56,9 @@ struct mongodb_client {
 int mongodb_client_open(struct mongodb_client *client,
     const struct store_place *place, bool is_writer, struct error *err);
 void mongodb_client_close(struct mongodb_client *client);
-/* A second connection of the same kind, for another thread; NULL: none can be
- * made.  The caller destroys it. */
+/* A second connection of the same kind, for another thread, which waits no
+ * longer than MONGODB_RENEW_MS for an answer; NULL: none can be made.  The
+ * caller destroys it. */
 mongoc_client_t *mongodb_client_again(const struct mongodb_client *client);
 /* The server's clock, UTC ms, by ours since the opening. */
 int64_t mongodb_client_now_ms(const struct mongodb_client *client);

@@ -58,13 +58,21 @@ const char *store_name(const struct store *store);
 
 /*
  * Tries to become the one run of this store, until store_close() or the end of
- * the process, however it comes.  1 = taken, 0 = another has it, and holder
- * says who, -1 = failed.
+ * the process, however it comes.  1 = taken, 0 = another has it, -1 = failed;
+ * for the first two holder says who has it, in the same words to everybody.
  */
 int store_lease_try(struct store *store, char holder[MAX_HOLDER_TEXT],
     struct error *err);
 
-/* From here on all reads see one state, and writes may follow. */
+/* Is the lease still this store's?  -1 (STATUS_STORE): it is not, or that
+ * cannot be found out. */
+int store_lease_check(struct store *store, struct error *err);
+
+/*
+ * From here on all reads see one state, and writes may follow.  A kind of store
+ * without snapshots promises less: the versions are those of now, and records
+ * may be newer than they say, never older.
+ */
 int store_begin(struct store *store, struct error *err);
 /*
  * For a store that is only read and stays open: lets the state of
@@ -181,6 +189,8 @@ int store_writer_copy(struct store_writer *writer,
     const struct store_record *record, bool is_new, struct error *err);
 /* Brings out what is not written yet.  Frees writer in any case. */
 int store_writer_close(struct store_writer *writer, struct error *err);
+/* Frees a writer after an error, and writes nothing more. */
+void store_writer_abort(struct store_writer *writer);
 
 /*
  * The history entry of a run.  tallies is a BSON document: a member for each

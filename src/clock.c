@@ -27,6 +27,12 @@ clock_monotonic_ms(void)
 	return read_ms(CLOCK_MONOTONIC);
 }
 
+int64_t
+clock_boottime_ms(void)
+{
+	return read_ms(CLOCK_BOOTTIME);
+}
+
 /* The date and time to the second, and the milliseconds behind it. */
 static unsigned
 split(int64_t ms, struct tm *tm)

@@ -1,3 +1,5 @@
+#include <bson/bson.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "clock.h"
@@ -7,6 +9,7 @@
 #include "log.h"
 #include "stop.h"
 #include "store.h"
+#include "xalloc.h"
 
 /* A batch of records is published when it has so many or so many bytes: what a
  * copy that was cut off need not write again. */
@@ -25,8 +28,35 @@ struct copy {
 	struct store	     *to;
 	struct store	     *held;
 	struct store_versions versions; /* of from */
+	int64_t		     *finished; /* the versions of its history ... */
+	size_t		      n_finished; /* ... newest first */
 	struct copy_result   *result;
 };
+
+static int
+refuse_same(const struct copy *copy, struct error *err)
+{
+	return error_set(err, STATUS_USAGE, "--to: want another store than"
+	    " --from; both are %s", store_name(copy->from));
+}
+
+/* A store may have two names: it is the same when the lease that own has taken
+ * is its lease, too. */
+static int
+take_leases(struct copy *copy, struct error *err)
+{
+	char own[MAX_HOLDER_TEXT], holder[MAX_HOLDER_TEXT];
+	int  rc;
+
+	if (lease_take(copy->from, copy->opts->wait_ms, own, err) == -1)
+		return -1;
+	rc = store_lease_try(copy->to, holder, err);
+	if (rc == 0 && strcmp(holder, own) == 0)
+		return refuse_same(copy, err);
+	if (rc == 0)
+		rc = lease_take(copy->to, copy->opts->wait_ms, holder, err);
+	return rc == -1 ? -1 : 0;
+}
 
 static int
 open_stores(struct copy *copy, struct error *err)
@@ -37,12 +67,9 @@ open_stores(struct copy *copy, struct error *err)
 	    store_open(&opts->to, STORE_WRITE, &copy->to, err) == -1)
 		return -1;
 	if (strcmp(store_name(copy->from), store_name(copy->to)) == 0)
-		return error_set(err, STATUS_USAGE, "--to: want another store"
-		    " than --from; both are %s", store_name(copy->from));
-	if (lease_take(copy->from, opts->wait_ms, err) == -1 ||
-	    lease_take(copy->to, opts->wait_ms, err) == -1)
-		return -1;
-	if (store_open(&opts->to, STORE_READ, &copy->held, err) == -1 ||
+		return refuse_same(copy, err);
+	if (take_leases(copy, err) == -1 ||
+	    store_open(&opts->to, STORE_DRY, &copy->held, err) == -1 ||
 	    store_begin(copy->from, err) == -1 ||
 	    store_begin(copy->held, err) == -1)
 		return -1;
@@ -107,6 +134,56 @@ check_target(struct copy *copy, struct error *err)
 	return rc;
 }
 
+/* Which of the source's versions were finished. */
+static int
+read_finished(struct copy *copy, struct error *err)
+{
+	struct store_history entry;
+	struct store_cursor *cursor;
+	int		     rc;
+
+	if (store_history_open(copy->from, INT64_MAX, &cursor, err) == -1)
+		return -1;
+	while ((rc = store_history_next(cursor, &entry, err)) == 1) {
+		copy->finished = xrealloc(copy->finished,
+		    (copy->n_finished + 1) * sizeof(*copy->finished));
+		copy->finished[copy->n_finished++] = entry.version;
+	}
+	store_cursor_close(cursor);
+	return rc;
+}
+
+static int
+compare_versions(const void *key, const void *element)
+{
+	int64_t one = *(const int64_t *)key;
+	int64_t other = *(const int64_t *)element;
+
+	/* The newest comes first. */
+	return one > other ? -1 : one < other;
+}
+
+/*
+ * A record below the last finished version whose own was not finished: a run
+ * that was held up has written it late.  The next run on a MongoDB store makes
+ * that good; on an embedded one nobody would.
+ */
+static int
+check_version(const struct copy *copy, const struct store_record *record,
+    const char *collection, struct error *err)
+{
+	if (record->version > copy->versions.finished ||
+	    (copy->n_finished > 0 && bsearch(&record->version, copy->finished,
+	    copy->n_finished, sizeof(*copy->finished), compare_versions) !=
+	    NULL))
+		return 0;
+	return error_set(err, STATUS_STORE, "store %s: the record \"%s\" of %s"
+	    " is of version %lld, and that run was never finished; let"
+	    " nompd-sync run on that store once, and copy then",
+	    store_name(copy->from), record->key, collection,
+	    (long long)record->version);
+}
+
 static bool
 is_same(const struct store_record *one, const struct store_record *other)
 {
@@ -146,13 +223,24 @@ close_writer(struct join *join, struct error *err)
 	return writer != NULL ? store_writer_close(writer, err) : 0;
 }
 
+/* What is no BSON one kind of store would take, and the other would not. */
+static bool
+is_damaged(const struct store_record *record)
+{
+	bson_t doc;
+
+	return record->data == NULL ||
+	    !bson_init_static(&doc, record->data, record->data_len) ||
+	    !bson_validate(&doc, BSON_VALIDATE_NONE, NULL);
+}
+
 static int
 write_record(struct copy *copy, struct join *join,
     const struct store_record *record, bool is_new, struct error *err)
 {
-	if (record->data == NULL)
+	if (is_damaged(record))
 		return error_set(err, STATUS_STORE, "store %s: the record"
-		    " \"%s\" of %s is damaged: it has no Data",
+		    " \"%s\" of %s is damaged: its Data is not BSON",
 		    store_name(copy->from), record->key, join->collection);
 	if (join->records >= MAX_BATCH_RECORDS ||
 	    join->bytes >= MAX_BATCH_BYTES) {
@@ -176,6 +264,8 @@ copy_record(struct copy *copy, struct join *join,
 {
 	bool is_there;
 
+	if (check_version(copy, record, join->collection, err) == -1)
+		return -1;
 	if (join->has_held == 1 && strcmp(join->has.key, record->key) < 0)
 		return refuse(copy, err, "it has a record that is none of");
 	is_there = join->has_held == 1 &&
@@ -211,17 +301,17 @@ copy_records(struct copy *copy, struct join *join, struct error *err)
 static int
 copy_collection(struct copy *copy, const char *collection, struct error *err)
 {
-	struct join  join = { .collection = collection };
-	struct error ignored;
-	int	     rc = -1;
+	struct join join = { .collection = collection };
+	int	    rc = -1;
 
 	if (store_records_open(copy->from, collection, true, &join.source,
 	    err) == 0 && store_records_open(copy->held, collection, true,
 	    &join.held, err) == 0 && open_writer(copy, &join, err) == 0)
 		rc = copy_records(copy, &join, err);
-	/* The first error is the one that counts. */
-	if (close_writer(&join, rc == 0 ? err : &ignored) == -1)
-		rc = -1;
+	if (rc == 0)
+		rc = close_writer(&join, err);
+	else if (join.writer != NULL)
+		store_writer_abort(join.writer);
 	store_cursor_close(join.held);
 	store_cursor_close(join.source);
 	return rc == 0 ? publish_batch(copy, err) : -1;
@@ -255,7 +345,8 @@ copy_parts(struct copy *copy, struct store_cursor *source,
 	    (rc = store_history_keys_next(source, &keys, err)) == 1) {
 		while (has_held == 1 && compare_parts(&has, &keys) < 0)
 			has_held = store_history_keys_next(held, &has, err);
-		if (has_held == 1 && compare_parts(&has, &keys) == 0)
+		if (keys.version > copy->versions.finished ||
+		    (has_held == 1 && compare_parts(&has, &keys) == 0))
 			continue;
 		if (has_held == -1 || stop_check(STATUS_STORE, err) == -1 ||
 		    store_history_keys_put(copy->to, &keys, err) == -1 ||
@@ -280,7 +371,8 @@ copy_entries(struct copy *copy, struct store_cursor *source,
 	    (rc = store_history_next(source, &entry, err)) == 1) {
 		while (has_held == 1 && has.version > entry.version)
 			has_held = store_history_next(held, &has, err);
-		if (has_held == 1 && has.version == entry.version)
+		if (entry.version > copy->versions.finished ||
+		    (has_held == 1 && has.version == entry.version))
 			continue;
 		if (has_held == -1 || stop_check(STATUS_STORE, err) == -1 ||
 		    store_history_put(copy->to, &entry, err) == -1 ||
@@ -326,9 +418,9 @@ verify(struct copy *copy, enum digest_part part, struct error *err)
 	if (strcmp(copy->result->digest.text, other.text) == 0)
 		return 0;
 	return error_set(err, STATUS_STORE, "store %s: its digest is %s, that"
-	    " of store %s is %s: it is not the same; empty it and copy again",
-	    store_name(copy->to), other.text, store_name(copy->from),
-	    copy->result->digest.text);
+	    " of store %s is %s: it is not the same; copy again and, if that"
+	    " does not help, into an empty one", store_name(copy->to),
+	    other.text, store_name(copy->from), copy->result->digest.text);
 }
 
 static int
@@ -346,6 +438,7 @@ copy_all(struct copy *copy, struct error *err)
 			return -1;
 	}
 	if (verify(copy, DIGEST_RECORDS, err) == -1 ||
+	    store_lease_check(copy->from, err) == -1 ||
 	    copy_history(copy, err) == -1)
 		return -1;
 	return verify(copy, DIGEST_ALL, err);
@@ -360,7 +453,8 @@ copy_store(const struct options *opts, struct copy_result *result,
 	int	    rc = -1;
 
 	*result = (struct copy_result){ .copied = 0 };
-	if (open_stores(&copy, err) == 0 && check_target(&copy, err) == 0)
+	if (open_stores(&copy, err) == 0 && check_target(&copy, err) == 0 &&
+	    read_finished(&copy, err) == 0)
 		rc = copy_all(&copy, err);
 	log_progress_end();
 	result->version = copy.versions.finished;
@@ -372,5 +466,6 @@ copy_store(const struct options *opts, struct copy_result *result,
 	store_close(copy.held);
 	store_close(copy.to);
 	store_close(copy.from);
+	free(copy.finished);
 	return rc;
 }

@@ -7,9 +7,9 @@
 #define LEASE_POLL_MS 250
 
 int
-lease_take(struct store *store, int64_t wait_ms, struct error *err)
+lease_take(struct store *store, int64_t wait_ms, char holder[MAX_HOLDER_TEXT],
+    struct error *err)
 {
-	char	holder[MAX_HOLDER_TEXT];
 	int64_t end_ms = clock_monotonic_ms() + wait_ms;
 	bool	is_told = false;
 	int	rc;

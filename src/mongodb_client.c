@@ -1,6 +1,8 @@
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "buf.h"
 #include "clock.h"
@@ -27,9 +29,13 @@ pass_warning(mongoc_log_level_t level, const char *domain, const char *message,
 {
 	(void)domain;
 	(void)ctx;
-	if (level <= MONGOC_LOG_LEVEL_WARNING &&
-	    pthread_equal(pthread_self(), main_thread) &&
-	    strstr(message, "\"endSessions\"") == NULL)
+	if (level > MONGOC_LOG_LEVEL_WARNING ||
+	    !pthread_equal(pthread_self(), main_thread))
+		return;
+	/* A session that is not ended the server forgets by itself. */
+	if (strstr(message, "endSessions") != NULL)
+		log_debug("MongoDB driver: %s", message);
+	else
 		log_warn("MongoDB driver: %s", message);
 }
 
@@ -62,6 +68,64 @@ default_int(mongoc_uri_t *uri, const char *option, int32_t value)
 	if (!mongoc_uri_has_option(uri, option) &&
 	    !mongoc_uri_set_option_as_int32(uri, option, value))
 		xalloc_end();
+}
+
+static void
+default_bool(mongoc_uri_t *uri, const char *option, bool value)
+{
+	if (!mongoc_uri_has_option(uri, option) &&
+	    !mongoc_uri_set_option_as_bool(uri, option, value))
+		xalloc_end();
+}
+
+static void
+set_defaults(mongoc_uri_t *uri)
+{
+	/* An election takes seconds: look again instead of giving up. */
+	default_bool(uri, MONGOC_URI_SERVERSELECTIONTRYONCE, false);
+	default_int(uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS,
+	    MONGODB_SELECT_MS);
+	default_int(uri, MONGOC_URI_CONNECTTIMEOUTMS, MONGODB_CONNECT_MS);
+	default_int(uri, MONGOC_URI_SOCKETTIMEOUTMS, MONGODB_ANSWER_MS);
+	default_bool(uri, MONGOC_URI_RETRYWRITES, true);
+}
+
+/* A user without a password: the driver takes one for granted and crashes.  Of
+ * the mechanisms that go without one the URI has to name its own. */
+static int
+check_login(const mongoc_uri_t *uri, struct error *err)
+{
+	const char *mechanism = mongoc_uri_get_auth_mechanism(uri);
+
+	if (mongoc_uri_get_username(uri) == NULL ||
+	    mongoc_uri_get_password(uri) != NULL ||
+	    (mechanism != NULL && strncasecmp(mechanism, "SCRAM", 5) != 0 &&
+	    strcasecmp(mechanism, "PLAIN") != 0))
+		return 0;
+	return error_set(err, STATUS_USAGE, "the URI names a user, but there"
+	    " is no password; put it into a file and name that in"
+	    " NOMPD_STORE_PASSWORD_FILE");
+}
+
+/* The driver would warn of a file that it cannot read, go on without, and get
+ * nowhere. */
+static int
+check_files(const mongoc_uri_t *uri, struct error *err)
+{
+	/* The driver's names for them have small letters only. */
+	static const char *const options[] = { "tlsCAFile",
+		"tlsCertificateKeyFile" };
+	const char		*path;
+	size_t			 i;
+
+	for (i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+		path = mongoc_uri_get_option_as_utf8(uri, options[i], NULL);
+		if (path != NULL && access(path, R_OK) == -1)
+			return error_set(err, STATUS_USAGE, "%s in the URI:"
+			    " want a file that this user may read; %s: %s",
+			    options[i], path, strerror(errno));
+	}
+	return 0;
 }
 
 /* The driver only warns of an option that it does not know; a slip of the pen
@@ -104,23 +168,9 @@ parse_uri(struct mongodb_client *client, const struct store_place *place,
 	database = mongoc_uri_get_database(client->uri);
 	client->database = xstrdup(database != NULL ? database :
 	    DEFAULT_DATABASE);
-	/* An election takes seconds: look again instead of giving up. */
-	if (!mongoc_uri_has_option(client->uri,
-	    MONGOC_URI_SERVERSELECTIONTRYONCE) &&
-	    !mongoc_uri_set_option_as_bool(client->uri,
-	    MONGOC_URI_SERVERSELECTIONTRYONCE, false))
-		xalloc_end();
-	default_int(client->uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS,
-	    MONGODB_SELECT_MS);
-	default_int(client->uri, MONGOC_URI_CONNECTTIMEOUTMS,
-	    MONGODB_CONNECT_MS);
-	default_int(client->uri, MONGOC_URI_SOCKETTIMEOUTMS,
-	    MONGODB_ANSWER_MS);
-	if (!mongoc_uri_has_option(client->uri, MONGOC_URI_RETRYWRITES) &&
-	    !mongoc_uri_set_option_as_bool(client->uri,
-	    MONGOC_URI_RETRYWRITES, true))
-		xalloc_end();
-	return 0;
+	set_defaults(client->uri);
+	return check_login(client->uri, err) == -1 ? -1 :
+	    check_files(client->uri, err);
 }
 
 /* "mongodb://host:27017,other:27017/database" */
@@ -199,27 +249,34 @@ read_hello(struct mongodb_client *client, const bson_t *hello,
 		return error_set(err, STATUS_STORE, "the server does not tell"
 		    " its time; it is not MongoDB, nor like it");
 	client->server_ms = bson_iter_date_time(&iter);
-	client->monotonic_ms = clock_monotonic_ms();
+	client->boottime_ms = clock_boottime_ms();
 	/* A member of a replica set, or a router of a sharded cluster. */
 	client->has_majority = bson_iter_init_find(&iter, hello, "setName") ||
 	    bson_iter_init_find(&iter, hello, "msg");
 	return 0;
 }
 
+/* Of a replica set that has no primary just now, the others can be read. */
 static int
-ask_hello(struct mongodb_client *client, struct error *err)
+ask_hello(struct mongodb_client *client, bool is_writer, struct error *err)
 {
 	bson_t	     command = BSON_INITIALIZER, hello;
 	bson_error_t cause;
+	const char  *set = mongoc_uri_get_replica_set(client->uri);
+	char	    *doing;
 	int	     rc;
 
+	doing = xasprintf("connecting%s%s", set != NULL ?
+	    " to the replica set " : "", set != NULL ? set : "");
 	if (!BSON_APPEND_INT32(&command, "hello", 1))
 		xalloc_end();
 	rc = mongoc_client_command_simple(client->client, "admin", &command,
-	    NULL, &hello, &cause) ? read_hello(client, &hello, err) :
-	    mongodb_fail(&cause, "connecting", err);
+	    is_writer ? NULL : mongoc_uri_get_read_prefs_t(client->uri),
+	    &hello, &cause) ? read_hello(client, &hello, err) :
+	    mongodb_fail(&cause, doing, err);
 	bson_destroy(&hello);
 	bson_destroy(&command);
+	free(doing);
 	return rc;
 }
 
@@ -232,6 +289,7 @@ set_concerns(const struct mongodb_client *client, mongoc_client_t *handle)
 {
 	mongoc_read_concern_t  *read;
 	mongoc_write_concern_t *write;
+	int64_t			timeout_ms;
 
 	if (client->has_majority && mongoc_read_concern_get_level(
 	    mongoc_uri_get_read_concern(client->uri)) == NULL) {
@@ -241,15 +299,19 @@ set_concerns(const struct mongodb_client *client, mongoc_client_t *handle)
 		mongoc_client_set_read_concern(handle, read);
 		mongoc_read_concern_destroy(read);
 	}
-	if (!mongoc_write_concern_is_default(
-	    mongoc_uri_get_write_concern(client->uri)))
-		return;
-	write = mongoc_write_concern_new();
-	if (client->has_majority)
-		mongoc_write_concern_set_wmajority(write, MONGODB_MAJORITY_MS);
-	else
-		mongoc_write_concern_set_w(write, 1);
-	mongoc_write_concern_set_journal(write, true);
+	write = mongoc_write_concern_copy(
+	    mongoc_uri_get_write_concern(client->uri));
+	if (mongoc_write_concern_get_w(write) ==
+	    MONGOC_WRITE_CONCERN_W_DEFAULT && client->has_majority) {
+		timeout_ms = mongoc_write_concern_get_wtimeout_int64(write);
+		mongoc_write_concern_set_w(write,
+		    MONGOC_WRITE_CONCERN_W_MAJORITY);
+		if (timeout_ms == 0)
+			mongoc_write_concern_set_wtimeout_int64(write,
+			    MONGODB_MAJORITY_MS);
+	}
+	if (!mongoc_write_concern_journal_is_set(write))
+		mongoc_write_concern_set_journal(write, true);
 	mongoc_client_set_write_concern(handle, write);
 	mongoc_write_concern_destroy(write);
 }
@@ -276,6 +338,9 @@ mongodb_client_open(struct mongodb_client *client,
 	if (parse_uri(client, place, err) == -1)
 		return -1;
 	client->name = make_name(client);
+	if (check_login(client->uri, err) == -1 ||
+	    check_files(client->uri, err) == -1)
+		return -1;
 	client->client = mongoc_client_new_from_uri_with_error(client->uri,
 	    &cause);
 	if (client->client == NULL)
@@ -287,7 +352,7 @@ mongodb_client_open(struct mongodb_client *client,
 		    APPLICATION_NAME);
 	if (log_is_debug())
 		count_traffic(client);
-	if (ask_hello(client, err) == -1)
+	if (ask_hello(client, is_writer, err) == -1)
 		return -1;
 	set_concerns(client, client->client);
 	if (is_writer)
@@ -315,16 +380,22 @@ mongoc_client_t *
 mongodb_client_again(const struct mongodb_client *client)
 {
 	mongoc_client_t *again;
+	mongoc_uri_t	*uri;
 	bson_error_t	 cause;
 
-	again = mongoc_client_new_from_uri_with_error(client->uri, &cause);
+	uri = mongoc_uri_copy(client->uri);
+	if (!mongoc_uri_set_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS,
+	    MONGODB_RENEW_MS))
+		xalloc_end();
+	again = mongoc_client_new_from_uri_with_error(uri, &cause);
 	if (again != NULL)
 		set_concerns(client, again);
+	mongoc_uri_destroy(uri);
 	return again;
 }
 
 int64_t
 mongodb_client_now_ms(const struct mongodb_client *client)
 {
-	return client->server_ms + clock_monotonic_ms() - client->monotonic_ms;
+	return client->server_ms + clock_boottime_ms() - client->boottime_ms;
 }

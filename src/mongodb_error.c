@@ -22,6 +22,9 @@ static const struct {
 	enum status status;
 	const char *advice;
 } rules[] = {
+	{ MONGOC_ERROR_CLIENT, MONGOC_ERROR_CLIENT_AUTHENTICATE,
+	    "Unknown authentication mechanism", STATUS_USAGE,
+	    "look at authMechanism in the URI" },
 	/* The driver has one code for a login that failed, whatever it was:
 	 * the network, a server that starts or ends (the third one is what
 	 * PostgreSQL says, the fourth one FerretDB without it). */
@@ -41,6 +44,10 @@ static const struct {
 	{ MONGOC_ERROR_SERVER, CODE_AUTHENTICATION_FAILED, NULL,
 	    STATUS_REFUSED, "the server refuses the user or the password;"
 	    " look at the URI (user, authSource) and at"
+	    " NOMPD_STORE_PASSWORD_FILE" },
+	{ MONGOC_ERROR_SERVER, CODE_UNAUTHORIZED, "requires authentication",
+	    STATUS_REFUSED, "the server wants a user and a password; name the"
+	    " user in the URI, and the password in the file of"
 	    " NOMPD_STORE_PASSWORD_FILE" },
 	{ MONGOC_ERROR_SERVER, CODE_UNAUTHORIZED, NULL, STATUS_STORE,
 	    "the user lacks a right; nompd-store(7), ROLES, has what it"
@@ -79,12 +86,30 @@ static const struct {
 	{ MONGOC_ERROR_SERVER_SELECTION, ANY_CODE, "connection refused",
 	    STATUS_STORE, "nobody answers there; does the server run, on that"
 	    " host and port?" },
+	{ MONGOC_ERROR_SERVER_SELECTION, ANY_CODE, "Invalid reply",
+	    STATUS_STORE, "something that is no MongoDB server answers there;"
+	    " look at the host and the port" },
+	{ MONGOC_ERROR_SERVER_SELECTION, ANY_CODE, "connection closed",
+	    STATUS_STORE, "it closes the connection; does it speak TLS only"
+	    " (tls=true), and is it a MongoDB server?" },
+	{ MONGOC_ERROR_SERVER_SELECTION, ANY_CODE, "socket timeout",
+	    STATUS_STORE, "it takes the connection, but says nothing; is it a"
+	    " MongoDB server, and does it speak TLS when the URI has"
+	    " tls=true?" },
+	{ MONGOC_ERROR_SERVER_SELECTION, ANY_CODE, "connection timeout",
+	    STATUS_STORE, "nobody answers there in time; does the server run,"
+	    " and does a firewall let through to it?" },
+	{ MONGOC_ERROR_SERVER_SELECTION, ANY_CODE, "connection error",
+	    STATUS_STORE, "no TLS connection can be begun; the warning before"
+	    " this tells what is wrong with a file of the URI (tlsCAFile,"
+	    " tlsCertificateKeyFile)" },
 	{ MONGOC_ERROR_SERVER_SELECTION, ANY_CODE, "NoPrimary", STATUS_STORE,
 	    "the replica set has no primary; try again when it has elected"
 	    " one" },
 	{ MONGOC_ERROR_SERVER_SELECTION, ANY_CODE, NULL, STATUS_STORE,
-	    "no server that fits answers; does it run, and does it speak TLS"
-	    " just when the URI has tls=true?" },
+	    "no server that fits answers; does it run, is it of the replica"
+	    " set that the URI names, and does it speak TLS just when the URI"
+	    " has tls=true?" },
 	{ MONGOC_ERROR_PROTOCOL, MONGOC_ERROR_PROTOCOL_BAD_WIRE_VERSION, NULL,
 	    STATUS_STORE, "the server is too old or too new for this"
 	    " program" },

@@ -1,5 +1,6 @@
 /* The MongoDB store: how it searches, and what a document's members say. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "sqlite_keys.h"
 #include "store_mongodb_int.h"
@@ -16,6 +17,21 @@ mongodb_find(struct store_mongodb *store, const char *collection,
 	cursor->cursor = mongoc_collection_find_with_opts(cursor->collection,
 	    selector, opts, NULL);
 	bson_destroy(selector);
+	bson_destroy(opts);
+	return cursor;
+}
+
+struct mongodb_cursor *
+mongodb_aggregate(struct store_mongodb *store, const char *collection,
+    bson_t *pipeline, bson_t *opts)
+{
+	struct mongodb_cursor *cursor;
+
+	cursor = xcalloc(1, sizeof(*cursor));
+	cursor->collection = store_mongodb_collection(store, collection);
+	cursor->cursor = mongoc_collection_aggregate(cursor->collection,
+	    MONGOC_QUERY_NONE, pipeline, opts, NULL);
+	bson_destroy(pipeline);
 	bson_destroy(opts);
 	return cursor;
 }
@@ -66,11 +82,17 @@ void
 mongodb_show_only(bson_t *opts, const char *const names[])
 {
 	bson_t projection;
+	bool   has_id = false;
 
 	store_mongodb_must(BSON_APPEND_DOCUMENT_BEGIN(opts, "projection",
 	    &projection));
-	for (; *names != NULL; names++)
+	for (; *names != NULL; names++) {
+		has_id = has_id || strcmp(*names, "_id") == 0;
 		store_mongodb_must(BSON_APPEND_INT32(&projection, *names, 1));
+	}
+	/* Otherwise it comes unasked, and an index alone has no answer. */
+	if (!has_id)
+		store_mongodb_must(BSON_APPEND_INT32(&projection, "_id", 0));
 	store_mongodb_must(bson_append_document_end(opts, &projection));
 }
 

@@ -15,7 +15,8 @@
 
 /* Variables without a flag: the upstream's key, switches of the tests. */
 static const char *const other_variables[] = { KEY_VARIABLE, KEY_FILE_VARIABLE,
-	PASSWORD_FILE_VARIABLE, "NOMPD_STORE_TRACE", "NOMPD_STORE_KILL_AT" };
+	PASSWORD_FILE_VARIABLE, FROM_FILE_VARIABLE, TO_FILE_VARIABLE,
+	"NOMPD_STORE_TRACE", "NOMPD_STORE_KILL_AT" };
 
 /*
  * What Kubernetes sets in every pod beside a service whose name starts with
@@ -505,16 +506,16 @@ out:
 
 void
 options_read_password(struct parse *parse, const char *flag,
-    struct store_place *place)
+    const char *variable, struct store_place *place)
 {
 	const char  *file;
 	struct error err;
 
-	file = options_variable(PASSWORD_FILE_VARIABLE);
+	file = options_variable(variable);
 	if (file == NULL || place->uri == NULL ||
 	    !store_place_wants_password(place))
 		return;
-	if (secret_from_file(PASSWORD_FILE_VARIABLE, file, SECRET_PASSWORD,
+	if (secret_from_file(variable, file, SECRET_PASSWORD,
 	    &place->password, &err) == -1)
 		options_fault(parse, "%s: %s", flag, err.text);
 }

@@ -13,6 +13,9 @@
 
 /* The password for a store's URI that names a user and has none itself. */
 #define PASSWORD_FILE_VARIABLE "NOMPD_STORE_PASSWORD_FILE"
+/* The same for the two stores of a copy, where one file does not do. */
+#define FROM_FILE_VARIABLE     "NOMPD_COPY_FROM_PASSWORD_FILE"
+#define TO_FILE_VARIABLE       "NOMPD_COPY_TO_PASSWORD_FILE"
 
 /* A command as one bit of option_row's commands. */
 #define FOR(command) (1U << (command))
@@ -115,9 +118,10 @@ const char *options_shown(char shown[MAX_SHOWN_BYTES], const char *value);
 const char *options_variable(const char *name);
 /* Was it given, as a flag or a variable, be it good or not? */
 bool options_is_given(const struct parse *parse, const char *flag);
-/* Reads the password that the place of flag may want, from its file. */
+/* Reads the password that the place of flag may want from the file that
+ * variable names, if it is set. */
 void options_read_password(struct parse *parse, const char *flag,
-    struct store_place *place);
+    const char *variable, struct store_place *place);
 /* Prints what the help text says of that file. */
 void options_help_password(FILE *out);
 /* Prints text, indented and broken between words. */

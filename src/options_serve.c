@@ -9,7 +9,8 @@ check(struct parse *parse)
 	char	    shown[MAX_SHOWN_BYTES];
 	const char *name;
 
-	options_read_password(parse, "--store", &parse->opts->store);
+	options_read_password(parse, "--store", PASSWORD_FILE_VARIABLE,
+	    &parse->opts->store);
 	if (parse->command == COMMAND_SERVE)
 		return;
 	if (parse->opts->api_keys_file == NULL)

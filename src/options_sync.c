@@ -91,6 +91,31 @@ check_show(struct parse *parse)
 	buf_clear(&names);
 }
 
+static bool
+wants_password(const struct store_place *place)
+{
+	return place->uri != NULL && store_place_wants_password(place);
+}
+
+/* One file serves both stores only if it is meant to. */
+static void
+read_passwords(struct parse *parse)
+{
+	struct store_place *from = &parse->opts->from, *to = &parse->opts->to;
+
+	options_read_password(parse, "--from", FROM_FILE_VARIABLE, from);
+	options_read_password(parse, "--to", TO_FILE_VARIABLE, to);
+	if (wants_password(from) && wants_password(to) &&
+	    options_variable(PASSWORD_FILE_VARIABLE) != NULL) {
+		options_fault(parse, PASSWORD_FILE_VARIABLE ": want "
+		    FROM_FILE_VARIABLE " and " TO_FILE_VARIABLE " for two"
+		    " stores that want a password");
+		return;
+	}
+	options_read_password(parse, "--from", PASSWORD_FILE_VARIABLE, from);
+	options_read_password(parse, "--to", PASSWORD_FILE_VARIABLE, to);
+}
+
 static void
 check_copy(struct parse *parse)
 {
@@ -100,14 +125,14 @@ check_copy(struct parse *parse)
 	if (parse->opts->to.uri == NULL)
 		options_fault(parse, "--to: want the store to make, there or"
 		    " in NOMPD_COPY_TO; have none");
-	options_read_password(parse, "--from", &parse->opts->from);
-	options_read_password(parse, "--to", &parse->opts->to);
+	read_passwords(parse);
 }
 
 static void
 check(struct parse *parse)
 {
-	options_read_password(parse, "--store", &parse->opts->store);
+	options_read_password(parse, "--store", PASSWORD_FILE_VARIABLE,
+	    &parse->opts->store);
 	if (parse->command == COMMAND_RUN)
 		check_run(parse);
 	else if (parse->command == COMMAND_SHOW)
@@ -124,6 +149,9 @@ help(FILE *out)
 	options_help_text(out, "The upstream's key, or a file that holds it; "
 	    "one of them.");
 	options_help_password(out);
+	fprintf(out, "  %s\n  %s\n", FROM_FILE_VARIABLE, TO_FILE_VARIABLE);
+	options_help_text(out, "The same for each of the two stores of a "
+	    "copy.");
 }
 
 static const struct status_row statuses[] = {

@@ -33,10 +33,12 @@ static int
 open_store(struct run *run, enum store_mode mode, struct error *err)
 {
 	const struct options *opts = run->opts;
+	char		      holder[MAX_HOLDER_TEXT];
 
 	if (store_open(&opts->store, mode, &run->store, err) == -1)
 		return -1;
-	return opts->dry_run ? 0 : lease_take(run->store, opts->wait_ms, err);
+	return opts->dry_run ? 0 : lease_take(run->store, opts->wait_ms,
+	    holder, err);
 }
 
 static int

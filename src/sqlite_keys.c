@@ -4,7 +4,8 @@
 #include "sqlite_keys.h"
 #include "xalloc.h"
 
-/* Kept in memory, whatever the size of the set; nothing of it outlives us. */
+/* 2 MiB of the set are kept in memory, whatever its size; the rest is in a file
+ * that goes with the process. */
 #define KEYS_SCHEMA \
 	"PRAGMA cache_size = -2048;" \
 	"PRAGMA journal_mode = OFF;" \

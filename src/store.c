@@ -68,6 +68,12 @@ store_lease_try(struct store *store, char holder[MAX_HOLDER_TEXT],
 }
 
 int
+store_lease_check(struct store *store, struct error *err)
+{
+	return named(store, store->ops->lease_check(store, err), err);
+}
+
+int
 store_begin(struct store *store, struct error *err)
 {
 	store_trace_step(store, "begin", "");
@@ -288,6 +294,12 @@ store_writer_close(struct store_writer *writer, struct error *err)
 
 	store_trace_step(store, "writer end", "");
 	return named(store, store->ops->writer_close(writer, err), err);
+}
+
+void
+store_writer_abort(struct store_writer *writer)
+{
+	writer->store->ops->writer_abort(writer);
 }
 
 int

@@ -12,6 +12,7 @@ struct store_ops {
 	void (*close)(struct store *store);
 	int (*lease_try)(struct store *store, char holder[MAX_HOLDER_TEXT],
 	    struct error *err);
+	int (*lease_check)(struct store *store, struct error *err);
 	int (*begin)(struct store *store, struct error *err);
 	int (*end)(struct store *store, struct error *err);
 	bool (*is_replaced)(struct store *store);
@@ -48,6 +49,7 @@ struct store_ops {
 	    const struct store_record *record, bool is_new,
 	    struct error *err);
 	int (*writer_close)(struct store_writer *writer, struct error *err);
+	void (*writer_abort)(struct store_writer *writer);
 	int (*history_put)(struct store *store,
 	    const struct store_history *entry, struct error *err);
 	int (*history_keys_put)(struct store *store,

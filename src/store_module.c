@@ -26,20 +26,26 @@ own_folder(void)
 	return xstrdup(dirname(path));
 }
 
-/* The path of a module: beside the program, where it was built, or else in the
- * folder for modules. */
+/* The path of a module: beside the program, where it was built, in the folder
+ * that belongs to the program's, or in the one it was built for. */
 static char *
 find(const char *file)
 {
-	char *folder, *path;
+	static const char *const places[] = { "", "/../lib/nompd-sync" };
+	char			*folder, *path;
+	size_t			 i;
 
 	folder = own_folder();
-	path = xasprintf("%s/%s", folder != NULL ? folder : NOMPD_MODULE_DIR,
-	    file);
+	for (i = 0; folder != NULL && i < sizeof(places) / sizeof(places[0]);
+	    i++) {
+		path = xasprintf("%s%s/%s", folder, places[i], file);
+		if (access(path, F_OK) == 0) {
+			free(folder);
+			return path;
+		}
+		free(path);
+	}
 	free(folder);
-	if (access(path, F_OK) == 0)
-		return path;
-	free(path);
 	return xasprintf("%s/%s", NOMPD_MODULE_DIR, file);
 }
 

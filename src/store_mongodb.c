@@ -78,8 +78,8 @@ mongodb_open(const struct store_place *place, enum store_mode mode,
 
 	store = xcalloc(1, sizeof(*store));
 	store->mode = mode;
-	rc = mongodb_client_open(&store->link, place,
-	    store_mongodb_writes(store), err);
+	rc = mongodb_client_open(&store->link, place, mode != STORE_READ,
+	    err);
 	if (rc == 0) {
 		store->session = mongoc_client_start_session(
 		    store->link.client, NULL, &ignored);
@@ -111,6 +111,10 @@ mongodb_begin(struct store *base, struct error *err)
 		return 0;
 	if (store_mongodb_versions_get(base, &store->begun, err) == -1)
 		return -1;
+	/* No run yet, or a database that was dropped since it was opened? */
+	if (store->begun.finished == 0 &&
+	    store_mongodb_prepare(store, err) == -1)
+		return -1;
 	store->has_begun = true;
 	return 0;
 }
@@ -121,6 +125,12 @@ mongodb_end(struct store *base, struct error *err)
 	(void)err;
 	((struct store_mongodb *)base)->has_begun = false;
 	return 0;
+}
+
+static int
+mongodb_lease_check(struct store *base, struct error *err)
+{
+	return store_mongodb_lease_check((struct store_mongodb *)base, err);
 }
 
 /* Nothing is kept open but connections. */
@@ -135,6 +145,7 @@ const struct store_ops store_mongodb_ops = {
 	.open = mongodb_open,
 	.close = mongodb_close,
 	.lease_try = store_mongodb_lease_try,
+	.lease_check = mongodb_lease_check,
 	.begin = mongodb_begin,
 	.end = mongodb_end,
 	.is_replaced = mongodb_is_replaced,
@@ -153,6 +164,7 @@ const struct store_ops store_mongodb_ops = {
 	.writer_delete = store_mongodb_writer_delete,
 	.writer_copy = store_mongodb_writer_copy,
 	.writer_close = store_mongodb_writer_close,
+	.writer_abort = store_mongodb_writer_abort,
 	.history_put = store_mongodb_history_put,
 	.history_keys_put = store_mongodb_history_keys_put,
 	.history_open = store_mongodb_history_open,

@@ -41,6 +41,7 @@ struct store_mongodb {
 	struct store_versions	 begun; /* as they were then */
 	bson_t			*entry;
 	int64_t			 entry_version;
+	int64_t			 own_version; /* raised by this run; 0 */
 	struct version_range	*finished;
 	size_t			 n_finished;
 	bool			 has_finished;
@@ -97,6 +98,9 @@ struct mongodb_cursor {
 /* Starts a search; takes selector and opts over, and destroys them. */
 struct mongodb_cursor *mongodb_find(struct store_mongodb *store,
     const char *collection, bson_t *selector, bson_t *opts);
+/* The same for a pipeline. */
+struct mongodb_cursor *mongodb_aggregate(struct store_mongodb *store,
+    const char *collection, bson_t *pipeline, bson_t *opts);
 /* 1 = *doc is the next one (borrowed until the next call), 0 = end. */
 int mongodb_next(struct mongodb_cursor *cursor, const bson_t **doc,
     struct error *err);
@@ -163,7 +167,10 @@ int store_mongodb_writer_delete(struct store_writer *base, const char *key,
     size_t len, struct error *err);
 int store_mongodb_writer_copy(struct store_writer *base,
     const struct store_record *record, bool is_new, struct error *err);
+void store_mongodb_writer_abort(struct store_writer *base);
 int store_mongodb_writer_close(struct store_writer *base, struct error *err);
+
+/* store_mongodb_publish.c */
 int store_mongodb_version_raise(struct store *base, int64_t now_ms,
     int64_t *version, struct error *err);
 int store_mongodb_versions_set(struct store *base,

@@ -2,8 +2,10 @@
  * The lease of a MongoDB store: a document with owner, expiry and a token that
  * is one higher for each new owner.  A thread renews it while the run fetches;
  * every batch of writes begins by renewing it under its token, so that a run
- * that was held up, and has lost it to another, writes nothing more.  Its times
- * are those of the server's clock: the owners' clocks may differ.
+ * that was held up, and has lost it to another, writes nothing more, but for a
+ * batch that was on its way just then.  What that brings is at a version that
+ * was not finished, and a later run takes it over.  The lease's times are those
+ * of the server's clock: the owners' clocks may differ.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -25,8 +27,6 @@
 #define MAX_HOST_TEXT 128
 
 #define CODE_DUPLICATE_KEY 11000
-/* What FerretDB says at times under another code. */
-#define WORDS_DUPLICATE_KEY "duplicate key"
 
 /*
  * What the thread shares with its store.  Both write the same document under
@@ -146,25 +146,23 @@ stop_thread(struct mongodb_lease *lease)
 }
 
 /* "process 12 on host, since TIME" */
-static char *
-name_owner(int64_t now_ms)
+static void
+name_owner(int64_t now_ms, char owner[MAX_HOLDER_TEXT])
 {
 	char time[CLOCK_TEXT_BYTES], host[MAX_HOST_TEXT] = "?";
 
 	(void)gethostname(host, sizeof(host) - 1);
 	clock_format_seconds(now_ms, time);
-	return xasprintf("process %ld on %s, since %s", (long)getpid(), host,
-	    time);
+	(void)snprintf(owner, MAX_HOLDER_TEXT, "process %ld on %s, since %s",
+	    (long)getpid(), host, time);
 }
 
 static mongoc_find_and_modify_opts_t *
-take_options(int64_t now_ms)
+take_options(int64_t now_ms, const char *owner)
 {
 	mongoc_find_and_modify_opts_t *opts;
 	bson_t			      *update;
-	char			      *owner;
 
-	owner = name_owner(now_ms);
 	update = BCON_NEW("$set", "{", "Owner", BCON_UTF8(owner),
 	    "AcquiredAt", BCON_DATE_TIME(now_ms),
 	    "ExpiresAt", BCON_DATE_TIME(now_ms + LEASE_MS), "}",
@@ -175,17 +173,25 @@ take_options(int64_t now_ms)
 	(void)mongoc_find_and_modify_opts_set_flags(opts,
 	    MONGOC_FIND_AND_MODIFY_UPSERT | MONGOC_FIND_AND_MODIFY_RETURN_NEW);
 	bson_destroy(update);
-	free(owner);
 	return opts;
 }
 
+/* It is there and has not expired, so that another one cannot be made.
+ * DocumentDB (FerretDB) says so under a code of its own. */
+static bool
+is_held(const bson_error_t *cause)
+{
+	return cause->code == CODE_DUPLICATE_KEY ||
+	    strcasestr(cause->message, "duplicate key") != NULL;
+}
+
 /*
- * Takes the lease if it has expired, or was never taken.  1 = taken, 0 =
- * another has it, -1 = failed.
+ * Takes the lease if it has expired, or was never taken.  1 = taken, by owner,
+ * 0 = another has it, -1 = failed.
  */
 static int
 take(struct store_mongodb *store, mongoc_collection_t *collection,
-    int64_t *token, struct error *err)
+    int64_t *token, char owner[MAX_HOLDER_TEXT], struct error *err)
 {
 	mongoc_find_and_modify_opts_t *opts;
 	bson_iter_t		       iter, value;
@@ -197,12 +203,11 @@ take(struct store_mongodb *store, mongoc_collection_t *collection,
 	now_ms = mongodb_client_now_ms(&store->link);
 	selector = BCON_NEW("_id", BCON_UTF8(LEASE_ID),
 	    "ExpiresAt", "{", "$lte", BCON_DATE_TIME(now_ms), "}");
-	opts = take_options(now_ms);
+	name_owner(now_ms, owner);
+	opts = take_options(now_ms, owner);
 	if (!mongoc_collection_find_and_modify_with_opts(collection, selector,
 	    opts, &reply, &cause))
-		/* It is there and has not expired: another one cannot be. */
-		rc = cause.code == CODE_DUPLICATE_KEY ||
-		    strstr(cause.message, WORDS_DUPLICATE_KEY) != NULL ? 0 :
+		rc = is_held(&cause) ? 0 :
 		    mongodb_fail(&cause, "taking the lease", err);
 	else if (bson_iter_init(&iter, &reply) &&
 	    bson_iter_find_descendant(&iter, "value.Token", &value)) {
@@ -255,7 +260,7 @@ store_mongodb_lease_try(struct store *base, char holder[MAX_HOLDER_TEXT],
 	int		      rc;
 
 	collection = store_mongodb_collection(store, LEASE);
-	rc = take(store, collection, &token, err);
+	rc = take(store, collection, &token, holder, err);
 	if (rc == 0)
 		rc = read_holder(collection, holder, err);
 	else if (rc == 1) {
@@ -282,7 +287,7 @@ store_mongodb_lease_check(struct store_mongodb *store, struct error *err)
 	if (rc == 0)
 		return error_set(err, STATUS_STORE, "another run has taken the"
 		    " lease, because this one was held up for more than %d"
-		    " seconds; it stops here, and the other one mends what it"
+		    " seconds; it stops here, and the next one mends what it"
 		    " has written", LEASE_MS / 1000);
 	return 0;
 }

@@ -217,7 +217,7 @@ store_mongodb_counts_get(struct store *base, const char *collection,
 
 	*out = (struct store_counts){ 0 };
 	store_mongodb_read_options(store, &opts);
-	/* As for a scan of the state. */
+	/* Each run sees to it that this index is there. */
 	hint = xasprintf("%s_State", collection);
 	if (store->mode != STORE_DRY)
 		store_mongodb_must(BSON_APPEND_UTF8(&opts, "hint", hint));
@@ -225,10 +225,7 @@ store_mongodb_counts_get(struct store *base, const char *collection,
 	pipeline = BCON_NEW("pipeline", "[", "{", "$group", "{",
 	    "_id", "$IsDeleted", "Count", "{", "$sum", BCON_INT64(1), "}",
 	    "}", "}", "]");
-	cursor = xcalloc(1, sizeof(*cursor));
-	cursor->collection = store_mongodb_collection(store, collection);
-	cursor->cursor = mongoc_collection_aggregate(cursor->collection,
-	    MONGOC_QUERY_NONE, pipeline, &opts, NULL);
+	cursor = mongodb_aggregate(store, collection, pipeline, &opts);
 	while ((rc = mongodb_next(cursor, &doc, err)) == 1) {
 		if (mongodb_is_true(doc, "_id"))
 			out->deleted += mongodb_number(doc, "Count");
@@ -236,7 +233,5 @@ store_mongodb_counts_get(struct store *base, const char *collection,
 			out->live += mongodb_number(doc, "Count");
 	}
 	store_mongodb_cursor_close(&cursor->base);
-	bson_destroy(pipeline);
-	bson_destroy(&opts);
 	return rc;
 }

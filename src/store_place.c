@@ -29,22 +29,39 @@ find_authority(const char *uri)
 }
 
 /*
- * The password behind authority: where it begins and, at the '@', ends.  False
- * when there is none.
+ * Where the user of a URI ends; NULL: it names none.  An '@' among the options
+ * is no such end, unless a password holds what should be the end of the path.
+ */
+static const char *
+find_user_end(const char *authority)
+{
+	const char *end;
+	size_t	    len;
+
+	len = strcspn(authority, "?");
+	end = memrchr(authority, '@', len);
+	if (end == NULL && memchr(authority, '/', len) == NULL)
+		end = strrchr(authority, '@');
+	return end;
+}
+
+/*
+ * The password between authority and end, an '@' or NULL: where it begins.
+ * False when there is none.
  */
 static bool
-find_password(const char *authority, const char **start, const char **end)
+find_password(const char *authority, const char *end, const char **start)
 {
-	*end = strrchr(authority, '@');
-	*start = *end != NULL ?
-	    memchr(authority, ':', (size_t)(*end - authority)) : NULL;
+	*start = end != NULL ?
+	    memchr(authority, ':', (size_t)(end - authority)) : NULL;
 	if (*start == NULL)
 		return false;
 	(*start)++;
 	return true;
 }
 
-/* Undoes %XX in place (RFC 3986, 2.1); false: a % without two digits. */
+/* Undoes %XX in place (RFC 3986, 2.1); false: a % without two digits, or %00,
+ * which would end the text. */
 static bool
 decode(char *text)
 {
@@ -58,7 +75,7 @@ decode(char *text)
 		}
 		high = text_hex_value((uint8_t)text[1]);
 		low = high != -1 ? text_hex_value((uint8_t)text[2]) : -1;
-		if (low == -1)
+		if (low == -1 || (high == 0 && low == 0))
 			return false;
 		*out++ = (char)(high * 16 + low);
 		text += 2;
@@ -76,7 +93,8 @@ take_password(struct store_place *place, const char *start, const char *end)
 
 	text = xstrndup(start, (size_t)(end - start));
 	if (!decode(text))
-		rule = "want two hex digits behind each % of the password";
+		rule = "want two hex digits behind each % of the password, and"
+		       " no %00";
 	else if (text[0] == '\0')
 		rule = "want a password behind the user's name and :, or no :";
 	else if (secret_from_text("the password", text, &place->password,
@@ -92,23 +110,23 @@ take_password(struct store_place *place, const char *start, const char *end)
 static const char *
 set_server(struct store_place *place, const char *uri, const char *authority)
 {
-	const char *at, *start, *end, *rule;
+	const char *at, *start, *rule;
 
-	at = strrchr(authority, '@');
+	at = find_user_end(authority);
 	if (at != NULL && strcspn(authority, RESERVED) <
 	    (size_t)(at - authority))
 		return "want / ? # [ ] @ in a user's name or password written"
 		       " as %XX";
 	if (at != NULL && (at == authority || *authority == ':'))
 		return "want a user's name before the @";
-	if (!find_password(authority, &start, &end)) {
+	if (!find_password(authority, at, &start)) {
 		place->uri = xstrdup(uri);
 		return NULL;
 	}
-	rule = take_password(place, start, end);
+	rule = take_password(place, start, at);
 	if (rule == NULL)
 		place->uri = xasprintf("%.*s%s", (int)(start - 1 - uri), uri,
-		    end);
+		    at);
 	return rule;
 }
 
@@ -154,16 +172,16 @@ store_place_wants_password(const struct store_place *place)
 	const char *authority;
 
 	authority = find_authority(place->uri);
-	return authority != NULL && strchr(authority, '@') != NULL &&
+	return authority != NULL && find_user_end(authority) != NULL &&
 	    place->password == NULL;
 }
 
-/* The passwords among the options of a URI, as of a certificate's key. */
+/* The secrets among the options of a URI: the password of a certificate's key,
+ * the token of a session. */
 static void
-blank_options(char *text)
+blank_options(char *text, const char *name)
 {
-	static const char name[] = "password=";
-	size_t		  len;
+	size_t len;
 
 	while ((text = strcasestr(text, name)) != NULL) {
 		text += strlen(name);
@@ -182,10 +200,13 @@ store_place_blank(char *text)
 		authority = find_authority(text);
 		if (authority == NULL)
 			continue;
-		if (find_password(authority, &start, &end))
+		/* To the last one: better too much than too little. */
+		end = strrchr(authority, '@');
+		if (find_password(authority, end, &start))
 			memset(text + (start - text), '*',
 			    (size_t)(end - start));
-		blank_options(text);
+		blank_options(text, "password=");
+		blank_options(text, "authMechanismProperties=");
 		return;
 	}
 }

@@ -326,18 +326,18 @@ read_holder(int fd, char holder[MAX_HOLDER_TEXT])
 
 /* For people only; the lock is what counts. */
 static void
-write_holder(int fd)
+write_holder(int fd, char holder[MAX_HOLDER_TEXT])
 {
-	char  time[CLOCK_TEXT_BYTES];
-	char *text;
+	char time[CLOCK_TEXT_BYTES];
 
 	clock_format(clock_now_ms(), time);
-	text = xasprintf("process %ld, since %s\n", (long)getpid(), time);
+	(void)snprintf(holder, MAX_HOLDER_TEXT, "process %ld, since %s\n",
+	    (long)getpid(), time);
 	if (ftruncate(fd, 0) == -1 ||
-	    pwrite(fd, text, strlen(text), 0) == -1)
+	    pwrite(fd, holder, strlen(holder), 0) == -1)
 		log_debug("cannot note who holds the lease: %s",
 		    strerror(errno));
-	free(text);
+	holder[strcspn(holder, "\n")] = '\0';
 }
 
 static int
@@ -356,7 +356,7 @@ sqlite_lease_try(struct store *base, char holder[MAX_HOLDER_TEXT],
 		error_set(err, STATUS_STORE, "cannot open its lease file %s:"
 		    " %s", path, strerror(errno));
 	else if (flock(store->lease_fd, LOCK_EX | LOCK_NB) == 0) {
-		write_holder(store->lease_fd);
+		write_holder(store->lease_fd, holder);
 		rc = 1;
 	} else if (errno == EWOULDBLOCK) {
 		read_holder(store->lease_fd, holder);
@@ -366,6 +366,15 @@ sqlite_lease_try(struct store *base, char holder[MAX_HOLDER_TEXT],
 		    strerror(errno));
 	free(path);
 	return rc;
+}
+
+/* The kernel takes it from nobody. */
+static int
+sqlite_lease_check(struct store *base, struct error *err)
+{
+	(void)base;
+	(void)err;
+	return 0;
 }
 
 static int
@@ -453,6 +462,7 @@ const struct store_ops store_sqlite_ops = {
 	.open = sqlite_open,
 	.close = sqlite_close,
 	.lease_try = sqlite_lease_try,
+	.lease_check = sqlite_lease_check,
 	.begin = sqlite_begin,
 	.end = sqlite_end,
 	.is_replaced = sqlite_is_replaced,
@@ -471,6 +481,7 @@ const struct store_ops store_sqlite_ops = {
 	.writer_delete = store_sqlite_writer_delete,
 	.writer_copy = store_sqlite_writer_copy,
 	.writer_close = store_sqlite_writer_close,
+	.writer_abort = store_sqlite_writer_abort,
 	.history_put = store_sqlite_history_put,
 	.history_keys_put = store_sqlite_history_keys_put,
 	.history_open = store_sqlite_history_open,

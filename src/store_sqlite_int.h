@@ -60,6 +60,7 @@ int store_sqlite_writer_delete(struct store_writer *base, const char *key,
     size_t len, struct error *err);
 int store_sqlite_writer_copy(struct store_writer *base,
     const struct store_record *record, bool is_new, struct error *err);
+void store_sqlite_writer_abort(struct store_writer *base);
 int store_sqlite_writer_close(struct store_writer *base, struct error *err);
 int store_sqlite_history_put(struct store *base,
     const struct store_history *entry, struct error *err);

@@ -14,9 +14,11 @@ struct sqlite_writer {
 	sqlite3_stmt	   *delete;
 };
 
-static void
-writer_free(struct sqlite_writer *writer)
+void
+store_sqlite_writer_abort(struct store_writer *base)
 {
+	struct sqlite_writer *writer = (struct sqlite_writer *)base;
+
 	sqlite3_finalize(writer->put);
 	sqlite3_finalize(writer->delete);
 	free(writer);
@@ -45,7 +47,7 @@ store_sqlite_writer_open(struct store *base, const char *collection,
 	    "UPDATE \"%s\" SET Version = %lld, IsDeleted = 1,"
 	    " UpdatedAt = %lld WHERE BusinessKey = ?1", collection,
 	    (long long)version, (long long)now_ms) == -1) {
-		writer_free(writer);
+		store_sqlite_writer_abort(&writer->base);
 		return -1;
 	}
 	*out = &writer->base;
@@ -114,7 +116,7 @@ int
 store_sqlite_writer_close(struct store_writer *base, struct error *err)
 {
 	(void)err;
-	writer_free((struct sqlite_writer *)base);
+	store_sqlite_writer_abort(base);
 	return 0;
 }
 

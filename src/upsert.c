@@ -49,7 +49,6 @@ upsert_collection(struct stage *stage, struct store *store,
 	const char	    *name = collection_name(collection);
 	struct store_writer *writer;
 	struct stage_cursor *cursor;
-	struct error	     ignored;
 	int		     rc;
 
 	if (stage_plan_open(stage, collection, ACT__MAX, &cursor, err) == -1)
@@ -57,9 +56,10 @@ upsert_collection(struct stage *stage, struct store *store,
 	rc = store_writer_open(store, name, version, now_ms, &writer, err);
 	if (rc == 0) {
 		rc = write_all(writer, cursor, name, err);
-		/* The first error is the one that counts. */
-		if (store_writer_close(writer, rc == 0 ? err : &ignored) == -1)
-			rc = -1;
+		if (rc == 0)
+			rc = store_writer_close(writer, err);
+		else
+			store_writer_abort(writer);
 	}
 	stage_cursor_close(cursor);
 	return rc;

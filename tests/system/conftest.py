@@ -102,6 +102,8 @@ class Sync:
 
     def arguments(self, args, url=None):
         args = [str(a) for a in args]
+        if args[:1] == ["copy"]:    # it names its stores itself
+            return args
         defaults = {"--store": stores.uri(self.store)}
         if not args or args[0] not in QUESTIONS:
             defaults.update({"--upstream": url or self.url, "--retries": "0"})

@@ -31,13 +31,14 @@ START_TEST(one_lease)
 {
 	struct store *one = open_store(STORE_WRITE);
 	struct store *other = open_store(STORE_WRITE);
-	char	      holder[MAX_HOLDER_TEXT];
+	char	      holder[MAX_HOLDER_TEXT], own[MAX_HOLDER_TEXT];
 	int	      i;
 
-	take_lease(one);
+	ck_assert_int_eq(store_lease_try(one, own, &err), 1);
 	for (i = 0; i < 3; i++) {
 		ck_assert_int_eq(store_lease_try(other, holder, &err), 0);
 		holder_is(holder, getpid());
+		ck_assert_str_eq(holder, own);
 	}
 	store_close(one);
 	take_lease(other);

@@ -232,25 +232,6 @@ START_TEST(strays)
 END_TEST
 
 /* The answer to the last write was lost, and it is made again. */
-START_TEST(published_already)
-{
-	struct store *store;
-	int64_t	      version;
-
-	store = begin_run(0, &version);
-	put_history(store, version, 7);
-	mongodb_insert("SyncHistory", "{'_id':{'$numberLong':'1'},'Version':"
-	    "{'$numberLong':'1'},'SyncedAt':{'$date':{'$numberLong':'7'}},"
-	    "'DurationMs':{'$numberLong':'0'}}");
-	CHECK(store_publish(store, &err));
-	store_close(store);
-	store = open_store(STORE_READ);
-	versions_are(store, 1, 1);
-	ck_assert_int_eq(mongodb_count("SyncHistory", "{}"), 1);
-	store_close(store);
-}
-END_TEST
-
 /* So many, and so large, that the server sends them in several batches. */
 #define MOVED	    300
 #define MOVED_BYTES (100 * 1024)
@@ -569,7 +550,6 @@ add_server_tests(Suite *suite)
 	tcase_add_test(tests, token_rises);
 	tcase_add_loop_test(tests, newer_is_kept, 0, 3);
 	tcase_add_test(tests, strays);
-	tcase_add_test(tests, published_already);
 	tcase_add_loop_test(tests, moved_while_read, 0, LENGTH_OF(moments));
 	tcase_add_loop_test(tests, id_is_no_text, 0, 2);
 	tcase_add_loop_test(tests, members_missing, 0, LENGTH_OF(strangers));

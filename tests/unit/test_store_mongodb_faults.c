@@ -243,7 +243,7 @@ static const struct {
 	const char    *words;
 } strangers[] = {
 	{ alert, sizeof(alert), SOON, "no server that fits answers" },
-	{ http, sizeof(http) - 1, SOON, "no server that fits answers" },
+	{ http, sizeof(http) - 1, SOON, "no MongoDB server" },
 	{ alert, sizeof(alert), SOON "&tls=true", "no TLS connection" },
 	{ http, sizeof(http) - 1, SOON "&tls=true", "no TLS connection" },
 };
@@ -355,7 +355,7 @@ START_TEST(no_user)
 {
 	char *text = change_server(mongodb_server(), "", "");
 
-	check_fails(text, STATUS_STORE, "the user lacks a right");
+	check_fails(text, STATUS_REFUSED, "wants a user and a password");
 	free(text);
 }
 END_TEST
@@ -364,7 +364,7 @@ START_TEST(tls_to_plain)
 {
 	char *text = change_server(mongodb_server(), NULL, "tls=true");
 
-	check_fails(text, STATUS_STORE, "no server that fits answers");
+	check_fails(text, STATUS_STORE, "does it speak TLS");
 	free(text);
 }
 END_TEST
@@ -377,7 +377,7 @@ START_TEST(plain_to_tls)
 {
 	char *text = change_server(getenv(TLS_VARIABLE), NULL, "tls=false");
 
-	check_fails(text, STATUS_STORE, "no server that fits answers");
+	check_fails(text, STATUS_STORE, "does it speak TLS");
 	free(text);
 }
 END_TEST

@@ -24,6 +24,12 @@ static const struct {
 	    "p:q", false },
 	{ "mongodb://u%40v:%c3%85%2F%25@h/d", "mongodb://u%40v@h/d",
 	    "\xc3\x85/%", false },
+	{ "mongodb://h/d?tls=true&tlsCAFile=/etc/a@b.pem",
+	    "mongodb://h/d?tls=true&tlsCAFile=/etc/a@b.pem", NULL, false },
+	{ "mongodb://u:p@h/d?tlsCAFile=/etc/a@b.pem",
+	    "mongodb://u@h/d?tlsCAFile=/etc/a@b.pem", "p", false },
+	{ "mongodb://u:1?q@h", NULL, NULL, false },
+	{ "mongodb://u:1/q@h", NULL, NULL, false },
 	{ "mongodb://u:@h/d", NULL, NULL, false },
 	{ "mongodb://:p@h/d", NULL, NULL, false },
 	{ "mongodb://@h/d", NULL, NULL, false },
@@ -33,6 +39,7 @@ static const struct {
 	{ "mongodb://u:%4@h/d", NULL, NULL, false },
 	{ "mongodb://u:%zz@h/d", NULL, NULL, false },
 	{ "mongodb://u:%0a@h/d", NULL, NULL, false },
+	{ "mongodb://u:p%00q@h/d", NULL, NULL, false },
 };
 
 START_TEST(set)
@@ -75,6 +82,9 @@ static const struct {
 	    "mongodb://h/d?tlsCertificateKeyFilePassword=***&tls=true" },
 	{ "mongodb://u:p@h/d?sslclientcertificatekeypassword=ab",
 	    "mongodb://u:*@h/d?sslclientcertificatekeypassword=**" },
+	{ "mongodb://h/d?authMechanismProperties=AWS_SESSION_TOKEN:abc&x=y",
+	    "mongodb://h/d?authMechanismProperties=*********************&x=y"
+	    },
 	{ "mongodb://u@h/d", "mongodb://u@h/d" },
 	{ "mongodb://h:1/d", "mongodb://h:1/d" },
 	{ "--upstream=https://u:p@h/", "--upstream=https://u:p@h/" },

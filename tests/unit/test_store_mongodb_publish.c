@@ -1,0 +1,176 @@
+/*
+ * The two ends of a run on the MongoDB store: the version it raises, the entry
+ * that publishes it; and a reader whose database goes away in between.
+ */
+#include "mongodblib.h"
+
+static const char *const abc[] = { "b", "a", "c", NULL };
+static const char *const only_c[] = { "c", NULL };
+
+/* The answer to the insertion was lost: the entry is this run's own. */
+START_TEST(published_already)
+{
+	struct store *store;
+	int64_t	      version;
+
+	store = begin_run(0, &version);
+	put_history(store, version, 7);
+	mongodb_insert("SyncHistory", "{'_id':{'$numberLong':'1'},'Version':"
+	    "{'$numberLong':'1'},'SyncedAt':{'$date':{'$numberLong':'7'}},"
+	    "'DurationMs':{'$numberLong':'0'}}");
+	CHECK(store_publish(store, &err));
+	store_close(store);
+	store = open_store(STORE_READ);
+	versions_are(store, 1, 1);
+	ck_assert_int_eq(mongodb_count("SyncHistory", "{}"), 1);
+	store_close(store);
+}
+END_TEST
+
+/* An entry of this version that another one has written is none of ours, and
+ * stays. */
+START_TEST(published_by_another)
+{
+	struct store *store;
+	int64_t	      version;
+
+	store = begin_run(0, &version);
+	put_history(store, version, 7);
+	mongodb_insert("SyncHistory", "{'_id':{'$numberLong':'1'},'Version':"
+	    "{'$numberLong':'1'},'SyncedAt':{'$date':{'$numberLong':'8'}},"
+	    "'DurationMs':{'$numberLong':'0'}}");
+	mongodb_age_lease();
+	ck_assert_int_eq(store_publish(store, &err), -1);
+	ck_assert_int_eq(err.status, STATUS_STORE);
+	store_close(store);
+	ck_assert_int_eq(mongodb_count("SyncHistory",
+	    "{'SyncedAt':{'$date':{'$numberLong':'8'}}}"), 1);
+	ck_assert_int_eq(mongodb_count("SyncHistory", "{}"), 1);
+}
+END_TEST
+
+/* A backup that is not of one moment: the history is ahead of the version. */
+START_TEST(version_behind_history)
+{
+	struct store *store;
+	int64_t	      version;
+	int	      i;
+
+	for (i = 0; i < 3; i++)
+		write_run(abc, NULL, (uint8_t)(i + 1), true);
+	mongodb_update("SyncMetadata", "{'_id':'sync'}", _i == 0 ?
+	    "{'$set':{'CurrentVersion':{'$numberLong':'1'}}}" :
+	    "{'$unset':{'CurrentVersion':1}}");
+	store = begin_run(0, &version);
+	ck_assert_int_eq(version, 4);
+	end_run(store, version, true);
+	store = begin_run(0, &version);
+	ck_assert_int_eq(version, 5);
+	store_close(store);
+}
+END_TEST
+
+/* A copy that was held up does not set back what has come since. */
+START_TEST(version_never_goes_down)
+{
+	struct store_versions versions = { .raised = 2, .raised_at_ms = 9 };
+	struct store	     *store = open_store(STORE_WRITE);
+
+	take_lease(store);
+	CHECK(store_versions_set(store, &versions, &err));
+	versions_are(store, 2, 0);
+	versions.raised = 1;
+	CHECK(store_versions_set(store, &versions, &err));
+	versions_are(store, 2, 0);
+	store_close(store);
+}
+END_TEST
+
+/* What a reader has open is gone, and is no store without a run. */
+START_TEST(dropped_while_open)
+{
+	struct store *store;
+	bson_t	      reply;
+
+	write_run(abc, NULL, 1, true);
+	store = open_store(STORE_READ);
+	CHECK(store_begin(store, &err));
+	CHECK(store_end(store, &err));
+	mongodb_command("{'dropDatabase':1}", &reply);
+	bson_destroy(&reply);
+	ck_assert_int_eq(store_begin(store, &err), -1);
+	ck_assert_int_eq(err.status, STATUS_STORE);
+	ck_assert_ptr_nonnull(strstr(err.text, "it is not there"));
+	store_close(store);
+	/* One that was made, but never synchronised, is another matter. */
+	store_close(open_store(STORE_WRITE));
+	store = open_store(STORE_READ);
+	CHECK(store_begin(store, &err));
+	versions_are(store, 0, 0);
+	store_close(store);
+}
+END_TEST
+
+/* After an error nothing more is written. */
+START_TEST(aborted_writer)
+{
+	struct store_writer *writer;
+	struct store	    *store;
+	int64_t		     version;
+
+	write_run(only_c, NULL, 1, true);
+	store = begin_run(0, &version);
+	writer = open_writer(store, PLANS, version, 0);
+	CHECK(put_fill(writer, "new", 1, true));
+	CHECK(store_writer_delete(writer, "c", 1, &err));
+	store_writer_abort(writer);
+	store_close(store);
+	ck_assert_int_eq(mongodb_count(PLANS, "{}"), 1);
+	ck_assert_int_eq(mongodb_count(PLANS, "{'IsDeleted':false}"), 1);
+}
+END_TEST
+
+START_TEST(no_server)
+{
+	struct store_place closed = { NULL, NULL };
+	struct store	  *store;
+
+	ck_assert_ptr_null(store_place_set(&closed,
+	    "mongodb://127.0.0.1:1/d?serverSelectionTimeoutMS=100"));
+	CHECK_FAILS(store_open(&closed, STORE_WRITE, &store, &err),
+	    "store mongodb://127.0.0.1:1/d: ");
+	store_place_clear(&closed);
+}
+END_TEST
+
+static void
+add_server_tests(Suite *suite)
+{
+	TCase *tests = tcase_create("server");
+
+	tcase_add_checked_fixture(tests, mongodb_set_up, mongodb_tear_down);
+	tcase_set_timeout(tests, 300);
+	tcase_add_test(tests, published_already);
+	tcase_add_test(tests, published_by_another);
+	tcase_add_loop_test(tests, version_behind_history, 0, 2);
+	tcase_add_test(tests, version_never_goes_down);
+	tcase_add_test(tests, dropped_while_open);
+	tcase_add_test(tests, aborted_writer);
+	suite_add_tcase(suite, tests);
+}
+
+int
+main(void)
+{
+	Suite *suite = suite_create("store_mongodb_publish");
+	TCase *tests = tcase_create("no server");
+
+	tcase_set_timeout(tests, 120);
+	tcase_add_test(tests, no_server);
+	suite_add_tcase(suite, tests);
+	if (mongodb_server() != NULL)
+		add_server_tests(suite);
+	else
+		(void)puts("the other tests need " MONGODB_VARIABLE);
+	return test_run(suite);
+}
