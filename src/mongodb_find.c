@@ -6,14 +6,22 @@
 #include "store_mongodb_int.h"
 #include "xalloc.h"
 
-struct mongodb_cursor *
-mongodb_find(struct store_mongodb *store, const char *collection,
-    bson_t *selector, bson_t *opts)
+static struct mongodb_cursor *
+cursor_new(struct store_mongodb *store, const char *collection)
 {
 	struct mongodb_cursor *cursor;
 
 	cursor = xcalloc(1, sizeof(*cursor));
 	cursor->collection = store_mongodb_collection(store, collection);
+	return cursor;
+}
+
+struct mongodb_cursor *
+mongodb_find(struct store_mongodb *store, const char *collection,
+    bson_t *selector, bson_t *opts)
+{
+	struct mongodb_cursor *cursor = cursor_new(store, collection);
+
 	cursor->cursor = mongoc_collection_find_with_opts(cursor->collection,
 	    selector, opts, NULL);
 	bson_destroy(selector);
@@ -25,10 +33,8 @@ struct mongodb_cursor *
 mongodb_aggregate(struct store_mongodb *store, const char *collection,
     bson_t *pipeline, bson_t *opts)
 {
-	struct mongodb_cursor *cursor;
+	struct mongodb_cursor *cursor = cursor_new(store, collection);
 
-	cursor = xcalloc(1, sizeof(*cursor));
-	cursor->collection = store_mongodb_collection(store, collection);
 	cursor->cursor = mongoc_collection_aggregate(cursor->collection,
 	    MONGOC_QUERY_NONE, pipeline, opts, NULL);
 	bson_destroy(pipeline);

@@ -255,8 +255,11 @@ store_writer_open(struct store *store, const char *collection,
 	store_trace_step(store, "writer", collection);
 	rc = store->ops->writer_open(store, collection, version, now_ms, out,
 	    err);
-	if (rc == 0)
+	if (rc == 0) {
 		(*out)->store = store;
+		(*out)->version = version;
+		(*out)->now_ms = now_ms;
+	}
 	return named(store, rc, err);
 }
 
@@ -264,9 +267,19 @@ int
 store_writer_put(struct store_writer *writer, const struct store_put *put,
     struct error *err)
 {
+	struct store_record record = {
+		.key = put->key,
+		.len = put->len,
+		.data = put->data,
+		.data_len = put->data_len,
+		.version = writer->version,
+		.updated_at_ms = writer->now_ms,
+	};
+
+	hash_format(put->hash, record.hash);
 	store_trace_step(writer->store, "put", put->key);
-	return named(writer->store, writer->store->ops->writer_put(writer, put,
-	    err), err);
+	return named(writer->store, writer->store->ops->writer_put(writer,
+	    &record, put->is_new, err), err);
 }
 
 int
@@ -283,7 +296,7 @@ store_writer_copy(struct store_writer *writer,
     const struct store_record *record, bool is_new, struct error *err)
 {
 	store_trace_step(writer->store, "copy", record->key);
-	return named(writer->store, writer->store->ops->writer_copy(writer,
+	return named(writer->store, writer->store->ops->writer_put(writer,
 	    record, is_new, err), err);
 }
 

@@ -41,13 +41,12 @@ struct store_ops {
 	int (*writer_open)(struct store *store, const char *collection,
 	    int64_t version, int64_t now_ms, struct store_writer **out,
 	    struct error *err);
+	/* Serves copies as well; the front fills in version and time. */
 	int (*writer_put)(struct store_writer *writer,
-	    const struct store_put *put, struct error *err);
-	int (*writer_delete)(struct store_writer *writer, const char *key,
-	    size_t len, struct error *err);
-	int (*writer_copy)(struct store_writer *writer,
 	    const struct store_record *record, bool is_new,
 	    struct error *err);
+	int (*writer_delete)(struct store_writer *writer, const char *key,
+	    size_t len, struct error *err);
 	int (*writer_close)(struct store_writer *writer, struct error *err);
 	void (*writer_abort)(struct store_writer *writer);
 	int (*history_put)(struct store *store,
@@ -104,6 +103,8 @@ struct store_cursor {
 };
 struct store_writer {
 	struct store *store;
+	int64_t	      version; /* of what is written ... */
+	int64_t	      now_ms;  /* ... and its time */
 };
 
 /* Reads the test switches from the environment. */

@@ -162,7 +162,6 @@ const struct store_ops store_mongodb_ops = {
 	.writer_open = store_mongodb_writer_open,
 	.writer_put = store_mongodb_writer_put,
 	.writer_delete = store_mongodb_writer_delete,
-	.writer_copy = store_mongodb_writer_copy,
 	.writer_close = store_mongodb_writer_close,
 	.writer_abort = store_mongodb_writer_abort,
 	.history_put = store_mongodb_history_put,

@@ -25,8 +25,6 @@ struct mongodb_writer {
 	struct store_writer  base;
 	mongoc_collection_t *collection;
 	char		    *doing; /* for errors */
-	int64_t		     version;
-	int64_t		     now_ms;
 	struct bulk	     inserts;
 	struct bulk	     updates;
 	size_t		     bytes; /* in both */
@@ -76,8 +74,8 @@ adopt_strays(struct mongodb_writer *writer, struct error *err)
 	if (store_mongodb_lease_check(store_of(writer), err) == -1)
 		return -1;
 	selector = select_strays(store_of(writer));
-	update = BCON_NEW("$set", "{", "Version", BCON_INT64(writer->version),
-	    "}");
+	update = BCON_NEW("$set", "{",
+	    "Version", BCON_INT64(writer->base.version), "}");
 	if (!mongoc_collection_update_many(writer->collection, selector,
 	    update, NULL, &reply, &cause))
 		rc = mongodb_fail(&cause, writer->doing, err);
@@ -119,8 +117,8 @@ store_mongodb_writer_open(struct store *base, const char *collection,
 	writer->base.store = base;
 	writer->collection = store_mongodb_collection(store, collection);
 	writer->doing = xasprintf("writing %s", collection);
-	writer->version = version;
-	writer->now_ms = now_ms;
+	writer->base.version = version;
+	writer->base.now_ms = now_ms;
 	if (store->n_strays > 0 && adopt_strays(writer, err) == -1) {
 		store_mongodb_writer_abort(&writer->base);
 		return -1;
@@ -236,14 +234,15 @@ select_record(bson_t *selector, const char *key, size_t len, int64_t version)
  * Adds a record to its bulk.  Names in Data may hold "$" and ".": the driver is
  * told not to look at them.
  */
-static int
-put_record(struct mongodb_writer *writer, const struct store_record *record,
-    bool is_new, struct error *err)
+int
+store_mongodb_writer_put(struct store_writer *base,
+    const struct store_record *record, bool is_new, struct error *err)
 {
-	bson_t	     doc, selector, opts = BSON_INITIALIZER;
-	bson_error_t cause;
-	bool	     is_added;
-	int	     rc;
+	struct mongodb_writer *writer = (struct mongodb_writer *)base;
+	bson_t		       doc, selector, opts = BSON_INITIALIZER;
+	bson_error_t	       cause;
+	bool		       is_added;
+	int		       rc;
 
 	store_mongodb_must(BSON_APPEND_BOOL(&opts, "validate", false));
 	build_record(&doc, record);
@@ -269,31 +268,6 @@ put_record(struct mongodb_writer *writer, const struct store_record *record,
 }
 
 int
-store_mongodb_writer_put(struct store_writer *base,
-    const struct store_put *put, struct error *err)
-{
-	struct mongodb_writer *writer = (struct mongodb_writer *)base;
-	struct store_record    record = {
-		.key = put->key,
-		.len = put->len,
-		.data = put->data,
-		.data_len = put->data_len,
-		.version = writer->version,
-		.updated_at_ms = writer->now_ms,
-	};
-
-	hash_format(put->hash, record.hash);
-	return put_record(writer, &record, put->is_new, err);
-}
-
-int
-store_mongodb_writer_copy(struct store_writer *base,
-    const struct store_record *record, bool is_new, struct error *err)
-{
-	return put_record((struct mongodb_writer *)base, record, is_new, err);
-}
-
-int
 store_mongodb_writer_delete(struct store_writer *base, const char *key,
     size_t len, struct error *err)
 {
@@ -302,10 +276,10 @@ store_mongodb_writer_delete(struct store_writer *base, const char *key,
 	bson_t		       selector, *update;
 	int		       rc;
 
-	select_record(&selector, key, len, writer->version);
+	select_record(&selector, key, len, writer->base.version);
 	update = BCON_NEW("$set", "{", "IsDeleted", BCON_BOOL(true),
-	    "Version", BCON_INT64(writer->version),
-	    "UpdatedAt", BCON_DATE_TIME(writer->now_ms), "}");
+	    "Version", BCON_INT64(writer->base.version),
+	    "UpdatedAt", BCON_DATE_TIME(writer->base.now_ms), "}");
 	rc = make_room(writer, selector.len + update->len, err);
 	if (rc == 0) {
 		writer->updates.records++;

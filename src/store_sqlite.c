@@ -479,7 +479,6 @@ const struct store_ops store_sqlite_ops = {
 	.writer_open = store_sqlite_writer_open,
 	.writer_put = store_sqlite_writer_put,
 	.writer_delete = store_sqlite_writer_delete,
-	.writer_copy = store_sqlite_writer_copy,
 	.writer_close = store_sqlite_writer_close,
 	.writer_abort = store_sqlite_writer_abort,
 	.history_put = store_sqlite_history_put,

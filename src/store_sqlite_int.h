@@ -55,11 +55,9 @@ int store_sqlite_writer_open(struct store *base, const char *collection,
     int64_t version, int64_t now_ms, struct store_writer **out,
     struct error *err);
 int store_sqlite_writer_put(struct store_writer *base,
-    const struct store_put *put, struct error *err);
+    const struct store_record *record, bool is_new, struct error *err);
 int store_sqlite_writer_delete(struct store_writer *base, const char *key,
     size_t len, struct error *err);
-int store_sqlite_writer_copy(struct store_writer *base,
-    const struct store_record *record, bool is_new, struct error *err);
 void store_sqlite_writer_abort(struct store_writer *base);
 int store_sqlite_writer_close(struct store_writer *base, struct error *err);
 int store_sqlite_history_put(struct store *base,

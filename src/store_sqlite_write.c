@@ -8,8 +8,6 @@
 
 struct sqlite_writer {
 	struct store_writer base;
-	int64_t		    version;
-	int64_t		    now_ms;
 	sqlite3_stmt	   *put;
 	sqlite3_stmt	   *delete;
 };
@@ -33,8 +31,6 @@ store_sqlite_writer_open(struct store *base, const char *collection,
 	struct sqlite_writer *writer;
 
 	writer = xcalloc(1, sizeof(*writer));
-	writer->version = version;
-	writer->now_ms = now_ms;
 	if (sqlite_db_prepare(store->db, &writer->put, err,
 	    "INSERT INTO \"%s\" (BusinessKey, Version, IsDeleted, UpdatedAt,"
 	    " ContentHash, Data) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
@@ -61,12 +57,13 @@ bind_number(sqlite3_stmt *statement, int index, int64_t number)
 		xalloc_end();
 }
 
-static int
-put_record(struct sqlite_writer *writer, const struct store_record *record,
-    struct error *err)
+int
+store_sqlite_writer_put(struct store_writer *base,
+    const struct store_record *record, bool is_new, struct error *err)
 {
-	sqlite3_stmt *put = writer->put;
+	sqlite3_stmt *put = ((struct sqlite_writer *)base)->put;
 
+	(void)is_new;
 	sqlite_db_bind_text(put, 1, record->key, record->len);
 	bind_number(put, 2, record->version);
 	bind_number(put, 3, record->is_deleted);
@@ -77,24 +74,6 @@ put_record(struct sqlite_writer *writer, const struct store_record *record,
 }
 
 int
-store_sqlite_writer_put(struct store_writer *base, const struct store_put *put,
-    struct error *err)
-{
-	struct sqlite_writer *writer = (struct sqlite_writer *)base;
-	struct store_record   record = {
-		.key = put->key,
-		.len = put->len,
-		.data = put->data,
-		.data_len = put->data_len,
-		.version = writer->version,
-		.updated_at_ms = writer->now_ms,
-	};
-
-	hash_format(put->hash, record.hash);
-	return put_record(writer, &record, err);
-}
-
-int
 store_sqlite_writer_delete(struct store_writer *base, const char *key,
     size_t len, struct error *err)
 {
@@ -102,14 +81,6 @@ store_sqlite_writer_delete(struct store_writer *base, const char *key,
 
 	sqlite_db_bind_text(writer->delete, 1, key, len);
 	return sqlite_db_run(writer->delete, err);
-}
-
-int
-store_sqlite_writer_copy(struct store_writer *base,
-    const struct store_record *record, bool is_new, struct error *err)
-{
-	(void)is_new;
-	return put_record((struct sqlite_writer *)base, record, err);
 }
 
 int

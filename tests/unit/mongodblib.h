@@ -21,6 +21,18 @@ mongodb_server(void)
 	return getenv(MONGODB_VARIABLE);
 }
 
+/* Runs the tests of a suite that need no server and, where there is one, those
+ * that add_server_tests adds. */
+static inline int
+mongodb_test_run(Suite *suite, void (*add_server_tests)(Suite *suite))
+{
+	if (mongodb_server() != NULL)
+		add_server_tests(suite);
+	else
+		(void)puts("the other tests need " MONGODB_VARIABLE);
+	return test_run(suite);
+}
+
 /* Inserts text at a place of a URI. */
 static inline void
 uri_insert(char *at, const char *text)

@@ -441,9 +441,5 @@ main(void)
 	tcase_add_loop_test(tests, not_good_enough, 0, LENGTH_OF(hellos));
 	tcase_add_test(tests, changes_come_once);
 	suite_add_tcase(suite, tests);
-	if (mongodb_server() != NULL)
-		add_server_tests(suite);
-	else
-		(void)puts("the other tests need " MONGODB_VARIABLE);
-	return test_run(suite);
+	return mongodb_test_run(suite, add_server_tests);
 }

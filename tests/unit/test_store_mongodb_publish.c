@@ -168,9 +168,5 @@ main(void)
 	tcase_set_timeout(tests, 120);
 	tcase_add_test(tests, no_server);
 	suite_add_tcase(suite, tests);
-	if (mongodb_server() != NULL)
-		add_server_tests(suite);
-	else
-		(void)puts("the other tests need " MONGODB_VARIABLE);
-	return test_run(suite);
+	return mongodb_test_run(suite, add_server_tests);
 }
