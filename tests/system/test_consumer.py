@@ -375,19 +375,23 @@ def test_polls_within_a_run(world):
     published, and keeps nobody waiting for longer than it halts."""
     consumer = world.consumer("patient")
     poller = Poller(consumer)
+    stops = 0
     try:
         for _ in range(STOPPED_RUNS):
             world.upstream.step()
-            run_with_stops(world, world.upstream.publish())
+            stops += run_with_stops(world, world.upstream.publish())
     finally:
         poller.stop()
     poller.end()
     consumer.poll()
     world.check_consumer(consumer)
     assert poller.polls > STOPPED_RUNS
+    # On a busy machine a run may get through between two of them.
+    assert stops > STOPPED_RUNS
 
 
 def run_with_stops(world, url):
+    """The number of times that the run was halted."""
     process = world.sync.start(
         "--max-delete", "100%", "--log-level", "error", url=url)
     stops = 0
@@ -399,5 +403,5 @@ def run_with_stops(world, url):
         time.sleep(world.draw.uniform(0, 0.003))
     ended = world.sync.finish(process)
     assert ended.result["version"] == world.model.version + 1
-    assert stops > 1
     world.published()
+    return stops
