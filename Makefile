@@ -175,11 +175,11 @@ MANUALS = man/nompd-sync.1 man/nompd-api.7 man/nompd-store.7 man/nompd-serve.8
 # scripts, house style.
 .PHONY: lint lint-compile
 lint: deps-lint
-	@$(MAKE) --no-print-directory BUILD=$(BUILD)-gcc CC=gcc \
+	@$(MAKE) --no-print-directory -j2 BUILD=$(BUILD)-gcc CC=gcc \
 	    CFLAGS='-O2 -g -Werror' lint-compile
-	@$(MAKE) --no-print-directory BUILD=$(BUILD)-clang CC=clang \
+	@$(MAKE) --no-print-directory -j2 BUILD=$(BUILD)-clang CC=clang \
 	    CFLAGS='-O2 -g -Werror' lint-compile
-	@$(MAKE) --no-print-directory lint-static
+	@$(MAKE) --no-print-directory -j2 lint-static
 	mandoc -T lint -W warning $(MANUALS)
 	shellcheck $(SCRIPTS)
 	$(PYTHON) tests/lint/checkstyle.py
@@ -188,14 +188,19 @@ lint: deps-lint
 
 lint-compile: all unit-tests
 
-.PHONY: lint-static
-lint-static: $(BUILD)/openapi.inc
+# One check for each file, so that they can be made side by side.
+TIDIED	= $(addprefix tidy/,$(wildcard src/*.c))
+.PHONY: lint-static lint-cppcheck $(TIDIED)
+lint-static: lint-cppcheck $(TIDIED)
+lint-cppcheck:
 	cppcheck --quiet --error-exitcode=1 --std=c11 -Iinclude -Isrc \
 	    --enable=warning,performance,portability --inline-suppr \
-	    --suppress=missingIncludeSystem -j2 src
-	clang-tidy --quiet --warnings-as-errors='*' --checks='$(TIDY)' \
-	    $(SOURCES) src/nompd-sync.c src/nompd-serve.c -- -std=c11 $(ALL_CPPFLAGS) \
-	    $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags $(PACKAGES)))
+	    --suppress=missingIncludeSystem src
+$(TIDIED): tidy/%: $(BUILD)/openapi.inc
+	@clang-tidy --quiet --warnings-as-errors='*' --checks='$(TIDY)' $* -- \
+	    -std=c11 $(ALL_CPPFLAGS) $(TIDY_INCLUDES)
+TIDY_INCLUDES := $(patsubst -I%,-isystem %,$(shell \
+		$(PKG_CONFIG) --cflags $(PACKAGES)))
 
 comma	:= ,
 empty	:=

@@ -20,9 +20,7 @@
 
 static pthread_t main_thread;
 
-/* What the driver warns of, such as an option of a URI that it does not know.
- * That it could not say goodbye to a server that has gone is no news.  The log
- * belongs to one thread. */
+/* What the driver warns of.  The log belongs to one thread. */
 static void
 pass_warning(mongoc_log_level_t level, const char *domain, const char *message,
     void *ctx)
@@ -169,8 +167,7 @@ parse_uri(struct mongodb_client *client, const struct store_place *place,
 	client->database = xstrdup(database != NULL ? database :
 	    DEFAULT_DATABASE);
 	set_defaults(client->uri);
-	return check_login(client->uri, err) == -1 ? -1 :
-	    check_files(client->uri, err);
+	return 0;
 }
 
 /* "mongodb://host:27017,other:27017/database" */

@@ -117,6 +117,23 @@ store_versions_set(struct store *store, const struct store_versions *versions,
 	    err);
 }
 
+void
+store_state_set_hash(struct store_state *state, const char *text, size_t len)
+{
+	if (hash_parse(text, len, state->hash) == -1)
+		memset(state->hash, 0, sizeof(state->hash));
+}
+
+void
+store_record_set_hash(struct store_record *record, const char *text,
+    size_t len)
+{
+	if (len > sizeof(record->hash) - 1)
+		len = sizeof(record->hash) - 1;
+	memcpy(record->hash, text, len);
+	record->hash[len] = '\0';
+}
+
 /* A cursor that was opened gets what all cursors have. */
 static int
 opened(struct store *store, int rc, struct store_cursor **out,

@@ -107,6 +107,13 @@ struct store_writer {
 	int64_t	      now_ms;  /* ... and its time */
 };
 
+/* Take a hash as a store has it, be it sound or not: of a state one that is
+ * none equals none, so that its record is written anew. */
+void store_state_set_hash(struct store_state *state, const char *text,
+    size_t len);
+void store_record_set_hash(struct store_record *record, const char *text,
+    size_t len);
+
 /* Reads the test switches from the environment. */
 void store_trace_init(struct store_trace *trace);
 /*

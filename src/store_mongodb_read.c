@@ -77,9 +77,7 @@ store_mongodb_state_next(struct store_cursor *base, struct store_state *state,
 		return -1;
 	state->is_deleted = mongodb_is_true(doc, "IsDeleted");
 	hash = mongodb_text(doc, "ContentHash", &len);
-	/* A hash that is none equals none: the record is written anew. */
-	if (hash_parse(hash, len, state->hash) == -1)
-		memset(state->hash, 0, sizeof(state->hash));
+	store_state_set_hash(state, hash, len);
 	if (store->has_finished)
 		store_mongodb_note_version(store,
 		    mongodb_number(doc, "Version"));
@@ -197,10 +195,7 @@ store_mongodb_record_next(struct store_cursor *base,
 	record->updated_at_ms = mongodb_time(doc, "UpdatedAt");
 	record->is_deleted = mongodb_is_true(doc, "IsDeleted");
 	hash = mongodb_text(doc, "ContentHash", &len);
-	if (len > sizeof(record->hash) - 1)
-		len = sizeof(record->hash) - 1;
-	memcpy(record->hash, hash, len);
-	record->hash[len] = '\0';
+	store_record_set_hash(record, hash, len);
 	return 1;
 }
 

@@ -130,9 +130,7 @@ store_sqlite_state_next(struct store_cursor *base, struct store_state *state,
 	state->key = text_at(statement, 0, &state->len);
 	state->is_deleted = sqlite3_column_int(statement, 1) != 0;
 	hash = text_at(statement, 2, &len);
-	/* A hash that is none equals none: the record is written anew. */
-	if (hash_parse(hash, len, state->hash) == -1)
-		memset(state->hash, 0, sizeof(state->hash));
+	store_state_set_hash(state, hash, len);
 	return 1;
 }
 
@@ -187,10 +185,7 @@ store_sqlite_record_next(struct store_cursor *base,
 	record->updated_at_ms = sqlite3_column_int64(statement, 3);
 	record->is_deleted = sqlite3_column_int(statement, 4) != 0;
 	hash = text_at(statement, 5, &len);
-	if (len > sizeof(record->hash) - 1)
-		len = sizeof(record->hash) - 1;
-	memcpy(record->hash, hash, len);
-	record->hash[len] = '\0';
+	store_record_set_hash(record, hash, len);
 	return 1;
 }
 

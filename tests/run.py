@@ -35,8 +35,6 @@ VALGRIND = [
 def run_unit(program, prefix=()):
     """Runs one Check program: (passed, failed)."""
     environment = dict(os.environ, CK_FORK="no" if prefix else "yes")
-    if prefix:
-        environment["NOMPD_TEST_BRIEF"] = "1"
     done = subprocess.run([*prefix, program], text=True, check=False,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           env=environment)

@@ -245,14 +245,6 @@ START_TEST(endless_token)
 }
 END_TEST
 
-/* Cases of a test that repeats itself over megabytes: one of them where a
- * memory checker looks on (NOMPD_TEST_BRIEF). */
-static int
-cases(int n)
-{
-	return getenv("NOMPD_TEST_BRIEF") != NULL ? 1 : n;
-}
-
 int
 main(void)
 {
@@ -263,13 +255,12 @@ main(void)
 	tcase_set_timeout(tests, 300);
 	tcase_add_loop_test(tests, nesting, 0, LENGTH_OF(json_places));
 	tcase_add_test(tests, nesting_of_envelope);
-	tcase_add_loop_test(tests, document_size, 0,
-	    cases(LENGTH_OF(json_places)));
-	tcase_add_loop_test(tests, document_size_of_many, 0, cases(4));
+	tcase_add_loop_test(tests, document_size, 0, LENGTH_OF(json_places));
+	tcase_add_loop_test(tests, document_size_of_many, 0, 4);
 	tcase_add_test(tests, document_size_of_numbers);
 	tcase_add_test(tests, name_size);
 	tcase_add_test(tests, longest_token);
-	tcase_add_loop_test(tests, endless_token, 0, cases(6));
+	tcase_add_loop_test(tests, endless_token, 0, 6);
 	suite_add_tcase(suite, tests);
 	return test_run(suite);
 }
