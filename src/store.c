@@ -70,6 +70,7 @@ store_lease_try(struct store *store, char holder[MAX_HOLDER_TEXT],
 int
 store_lease_check(struct store *store, struct error *err)
 {
+	store_trace_step(store, "lease check", "");
 	return named(store, store->ops->lease_check(store, err), err);
 }
 

@@ -87,6 +87,7 @@ const struct store_ops *store_module_get(const char *file, const char *symbol,
 struct store_trace {
 	bool	 is_logging; /* NOMPD_STORE_TRACE */
 	uint64_t kill_at;    /* NOMPD_STORE_KILL_AT; 0 = never */
+	uint64_t stop_at;    /* NOMPD_STORE_STOP_AT; 0 = never */
 	uint64_t steps;
 };
 struct store {
@@ -117,8 +118,8 @@ void store_record_set_hash(struct store_record *record, const char *text,
 /* Reads the test switches from the environment. */
 void store_trace_init(struct store_trace *trace);
 /*
- * A step of the store is about to happen: logs it, or kills the process here
- * when that was asked for.
+ * A step of the store is about to happen: logs it, or kills or stops the
+ * process here when that was asked for.
  */
 void store_trace_step(struct store *store, const char *what, const char *on);
 

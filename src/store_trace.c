@@ -5,6 +5,14 @@
 #include "log.h"
 #include "store_int.h"
 
+static uint64_t
+read_step(const char *variable)
+{
+	const char *text = getenv(variable);
+
+	return text != NULL ? strtoull(text, NULL, 10) : 0;
+}
+
 void
 store_trace_init(struct store_trace *trace)
 {
@@ -12,9 +20,8 @@ store_trace_init(struct store_trace *trace)
 
 	text = getenv("NOMPD_STORE_TRACE");
 	trace->is_logging = text != NULL && text[0] == '1';
-	text = getenv("NOMPD_STORE_KILL_AT");
-	if (text != NULL)
-		trace->kill_at = strtoull(text, NULL, 10);
+	trace->kill_at = read_step("NOMPD_STORE_KILL_AT");
+	trace->stop_at = read_step("NOMPD_STORE_STOP_AT");
 }
 
 void
@@ -28,4 +35,6 @@ store_trace_step(struct store *store, const char *what, const char *on)
 		    on);
 	if (trace->steps == trace->kill_at)
 		(void)raise(SIGKILL);
+	if (trace->steps == trace->stop_at)
+		(void)raise(SIGSTOP);
 }

@@ -2,12 +2,14 @@
 import collections
 import hashlib
 import json
+import os
 import re
 import signal
 import socket
 import sqlite3
 import struct
 import subprocess
+import time
 from urllib.parse import urlsplit
 
 import pytest
@@ -523,6 +525,46 @@ def test_signal_in_the_middle(bare, large, target, number):
     # It gave its leases back: nobody has to wait.
     check_copy(copy(bare, large.store, target), large.store, target,
                2 * LARGE - there)
+
+
+# The step of either store in which a copy is stopped: the target's version is
+# set, and, behind the last record, the source's lease is looked at.
+STOP_AT = 3
+
+
+def wait_until_stopped(process):
+    deadline = time.monotonic() + stores.PATIENCE
+    while not os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOHANG):
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.only_store("mongodb")
+def test_held_up_while_the_source_goes_on(bare, sources):
+    """Stopped behind the last record until its lease has gone to a run: what
+    that run publishes is no part of the copy, whose records are older."""
+    source = sources(KIND, small_stages)
+    store, target = own(bare, source), SQLITE.new(bare.folder, "target.db")
+    process = bare.start(*arguments(store, target),
+                         env={"NOMPD_STORE_STOP_AT": str(STOP_AT)})
+    wait_until_stopped(process)
+    assert facts(target).records == {}
+    process.send_signal(signal.SIGCONT)
+    wait_until_stopped(process)
+    before = facts(store)
+    assert facts(target).records == before.records
+    expire(store)
+    bare.store = store
+    url = folder_upstream(bare.folder / "next", [plan("p9")], [], [])
+    changed = bare.run("--max-delete", "100%", url=url).result
+    assert changed["added"] and changed["deleted"]
+    process.send_signal(signal.SIGCONT)
+    bare.finish(process).failed(74, "has taken the lease")
+    assert facts(target).records == before.records
+    assert facts(target).history == []
+    check_copy(copy(bare, store, target), store, target,
+               changed["added"] + changed["deleted"])
 
 
 def test_deadline(bare, large, target):

@@ -7,6 +7,19 @@
 static const char *const abc[] = { "b", "a", "c", NULL };
 static const char *const only_c[] = { "c", NULL };
 
+/* An entry of version 1 that is there before the run writes its own. */
+static void
+insert_entry(const char *synced_at_ms)
+{
+	char *json;
+
+	json = xasprintf("{'_id':{'$numberLong':'1'},'Version':"
+	    "{'$numberLong':'1'},'SyncedAt':{'$date':{'$numberLong':'%s'}},"
+	    "'DurationMs':{'$numberLong':'0'}}", synced_at_ms);
+	mongodb_insert("SyncHistory", json);
+	free(json);
+}
+
 /* The answer to the insertion was lost: the entry is this run's own. */
 START_TEST(published_already)
 {
@@ -15,9 +28,7 @@ START_TEST(published_already)
 
 	store = begin_run(0, &version);
 	put_history(store, version, 7);
-	mongodb_insert("SyncHistory", "{'_id':{'$numberLong':'1'},'Version':"
-	    "{'$numberLong':'1'},'SyncedAt':{'$date':{'$numberLong':'7'}},"
-	    "'DurationMs':{'$numberLong':'0'}}");
+	insert_entry("7");
 	CHECK(store_publish(store, &err));
 	store_close(store);
 	store = open_store(STORE_READ);
@@ -36,9 +47,7 @@ START_TEST(published_by_another)
 
 	store = begin_run(0, &version);
 	put_history(store, version, 7);
-	mongodb_insert("SyncHistory", "{'_id':{'$numberLong':'1'},'Version':"
-	    "{'$numberLong':'1'},'SyncedAt':{'$date':{'$numberLong':'8'}},"
-	    "'DurationMs':{'$numberLong':'0'}}");
+	insert_entry("8");
 	mongodb_age_lease();
 	ck_assert_int_eq(store_publish(store, &err), -1);
 	ck_assert_int_eq(err.status, STATUS_STORE);
