@@ -36,6 +36,10 @@ struct max_delete {
 	uint64_t value;
 };
 
+/* Files of an export that are fetched side by side; more is no faster, and less
+ * polite. */
+#define MAX_DOWNLOADS 32
+
 enum mode { MODE_API, MODE_BULK, MODE__MAX };
 enum kick_off { KICK_OFF_AUTO, KICK_OFF_GET, KICK_OFF_POST, KICK_OFF__MAX };
 enum save { SAVE_BY_EXPORT, SAVE_OVERWRITE, SAVE_MERGE, SAVE__MAX };

@@ -10,8 +10,6 @@
 #include "words.h"
 #include "xalloc.h"
 
-/* Files that are fetched side by side; more is no faster and less polite. */
-#define MAX_DOWNLOADS 32
 /* Runs from one full reconcile to the next. */
 #define MAX_RECONCILE_EVERY 10000
 /* Bad records that a run may put aside. */

@@ -27,8 +27,10 @@ member_text(const bson_t *object, const char *dotted)
 }
 
 static void
-describe_issue(const bson_t *issue, char text[MAX_OUTCOME_TEXT])
+describe_issue(const bson_t *issue, void *ctx)
 {
+	char *text = ctx;
+
 	static const char *const places[] = {
 		"diagnostics", "details.text", "details.coding.0.display",
 	};
@@ -47,15 +49,16 @@ describe_issue(const bson_t *issue, char text[MAX_OUTCOME_TEXT])
 	}
 }
 
-void
-outcome_describe(const bson_t *outcome, char text[MAX_OUTCOME_TEXT])
+/* Calls fn for each issue. */
+static void
+each_issue(const bson_t *outcome, void (*fn)(const bson_t *issue, void *ctx),
+    void *ctx)
 {
 	bson_iter_t    iter, issues;
 	bson_t	       issue;
 	const uint8_t *data;
 	uint32_t       len;
 
-	text[0] = '\0';
 	if (!bson_iter_init_find(&iter, outcome, "issue") ||
 	    !BSON_ITER_HOLDS_ARRAY(&iter) ||
 	    !bson_iter_recurse(&iter, &issues))
@@ -65,8 +68,34 @@ outcome_describe(const bson_t *outcome, char text[MAX_OUTCOME_TEXT])
 			continue;
 		bson_iter_document(&issues, &len, &data);
 		if (bson_init_static(&issue, data, len))
-			describe_issue(&issue, text);
+			fn(&issue, ctx);
 	}
+}
+
+void
+outcome_describe(const bson_t *outcome, char text[MAX_OUTCOME_TEXT])
+{
+	text[0] = '\0';
+	each_issue(outcome, describe_issue, text);
+}
+
+static void
+find_error(const bson_t *issue, void *ctx)
+{
+	const char *severity = member_text(issue, "severity");
+	bool	   *is_error = ctx;
+
+	if (strcmp(severity, "error") == 0 || strcmp(severity, "fatal") == 0)
+		*is_error = true;
+}
+
+bool
+outcome_is_error(const bson_t *outcome)
+{
+	bool is_error = false;
+
+	each_issue(outcome, find_error, &is_error);
+	return is_error;
 }
 
 static int
@@ -93,7 +122,7 @@ outcome_describe_body(const uint8_t *body, size_t len,
 	struct error	  ignored;
 
 	text[0] = '\0';
-	json = json_bson_new(describe_part, text);
+	json = json_bson_new(describe_part, text, false);
 	if (json_bson_feed(json, body, len, &ignored) == 0)
 		(void)json_bson_finish(json, &ignored);
 	json_bson_free(json);
