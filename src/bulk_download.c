@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bulk_int.h"
+#include "bulk_export_int.h"
 #include "bulk_journal.h"
 #include "log.h"
 #include "ndjson.h"

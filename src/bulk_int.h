@@ -1,96 +1,55 @@
-/* What the files of the bulk mode share. */
+/* What starting an export and asking for it have in common: patience. */
 #ifndef NOMPD_BULK_INT_H
 #define NOMPD_BULK_INT_H
 
-#include "bulk.h"
-#include "bulk_job.h"
-#include "bulk_manifest.h"
-#include "bulk_mark.h"
-#include "bulk_spool.h"
-#include "http.h"
-#include "instant.h"
-#include "ndjson.h"
+#include <stdint.h>
 
-struct smart;
+#include "error.h"
 
-/* A file of the manifest that is wanted. */
-struct bulk_download {
-	enum bulk_list list;
-	size_t	       index;  /* in that list */
-	unsigned       number; /* among all files, from 1 */
-	bool	       is_here;
-	uint64_t       bytes; /* of a file that is here */
-	unsigned       refreshes;
+struct http_answer;
+struct http_config;
+
+enum bulk_http_status {
+	BULK_HTTP_OK = 200,
+	BULK_HTTP_ACCEPTED = 202,
+	BULK_HTTP_NO_CONTENT = 204,
+	BULK_HTTP_BAD_REQUEST = 400,
+	BULK_HTTP_UNAUTHORIZED = 401,
+	BULK_HTTP_FORBIDDEN = 403,
+	BULK_HTTP_NOT_FOUND = 404,
+	BULK_HTTP_NOT_ALLOWED = 405,
+	BULK_HTTP_GONE = 410,
+	BULK_HTTP_URI_TOO_LONG = 414,
+	BULK_HTTP_TOO_MANY = 429,
+	BULK_HTTP_SERVER_ERROR = 500,
 };
 
-/* A resource type of the run, and what a file of it may hold. */
-struct bulk_type {
-	char *name;
-	int   list; /* of the stage */
+/* Answers of a function that may want to be called again. */
+#define BULK_AGAIN 2
+
+struct bulk_wait {
+	const struct http_config *config;
+	const char		 *name; /* of what is asked, for messages */
+	int64_t			  max_wait_ms;
+	int64_t			  logged_ms; /* the Retry-After that was cut */
+	unsigned		  asked;     /* times, for the backoff */
+	unsigned		  failures;  /* in a row */
 };
 
 /*
- * Texts are heap unless said otherwise.  source is what is asked for but
- * _since; request is all of it.
+ * Waits for what the answer's Retry-After asks for, at most max_wait_ms, or
+ * else a little longer each time.  -1 as stop_check().
  */
-struct bulk {
-	const struct options *opts;
-	struct store	     *store;
-	struct stage	     *stage;
-	struct http_config    http;
-	struct smart	     *smart; /* NULL: no tokens */
-	struct bulk_spool    *spool; /* NULL: not made yet */
-
-	char		   *source;
-	char		   *request;
-	char		   *level; /* "", "Patient" or "Group/ID" */
-	char		    since[INSTANT_TEXT_BYTES]; /* of --since auto */
-	struct bulk_request asked;
-	struct bulk_mark    mark;
-	bool		    overwrites;
-	bool		    is_complete;
-
-	char		     *poll_url; /* NULL: there is no job */
-	bool		      is_resumed;
-	struct bulk_manifest  manifest;
-	struct bulk_download *downloads;
-	size_t		      n_downloads;
-
-	struct bulk_type *types; /* sorted by name, after staging */
-	size_t		  n_types;
-	int		  quarantine; /* its list; -1: none */
-	uint64_t	  bytes;
-	uint64_t	  bad;
-	bool		  lacks; /* a bad record of a type that is converted */
-	bson_t		  messages; /* an array of texts */
-	uint32_t	  n_messages;
-	bson_t		  note;
-};
-
-/* The manifest's entry of a download. */
-const struct bulk_file *bulk_file_of(const struct bulk *bulk,
-    const struct bulk_download *download);
-/* A file for messages: "Patient file 3 (https://...)", without a query. */
-void bulk_file_name(const struct bulk *bulk,
-    const struct bulk_download *download, char *text, size_t size);
-/* Fetches the manifest of the job again. */
-int bulk_refresh(struct bulk *bulk, struct error *err);
-/* Lists what is to be fetched, and fetches it. */
-int bulk_download_all(struct bulk *bulk, struct error *err);
-/* Is the type among those asked for? */
-bool bulk_is_wanted(const struct bulk *bulk, const char *type);
-
-/* A line that could not be taken. */
-struct bulk_bad {
-	const char *kind; /* a resource type, "deleted" or "error" */
-	const char *file; /* for people */
-	const struct ndjson_line *line;
-	const char *reason;
-};
-/* Stages it as a record of QUARANTINE. */
-int bulk_quarantine_add(struct bulk *bulk, const struct bulk_bad *bad,
+int bulk_wait(struct bulk_wait *wait, int64_t retry_after_ms,
     struct error *err);
-/* Keeps a message of the server for the history, up to MAX_MESSAGES. */
-void bulk_note_message(struct bulk *bulk, const char *text);
+
+/*
+ * The answer, taken as having that status, is not what was hoped for.
+ * BULK_AGAIN: it may pass, and there are retries left, or it is 429 with
+ * Retry-After.  -1: STATUS_REFUSED (401, 403), STATUS_UNAVAILABLE (it may pass,
+ * but not now), STATUS_PROTOCOL (any other).
+ */
+int bulk_refused(struct bulk_wait *wait, const struct http_answer *answer,
+    long status, struct error *err);
 
 #endif

@@ -50,7 +50,7 @@ take_entry(const bson_t *bulk, struct bulk_mark *mark)
 	const char *time = text_of(bulk, "TransactionTime");
 
 	if (!mark->is_there && time != NULL &&
-	    instant_parse(time, strlen(time), &mark->transaction_us)) {
+	    instant_parse(time, &mark->transaction_us)) {
 		mark->is_there = true;
 		mark->is_complete = is_set(bulk, "Complete");
 	}

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bulk_int.h"
+#include "bulk_export_int.h"
 #include "text.h"
 #include "xalloc.h"
 

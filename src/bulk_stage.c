@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "bson_member.h"
-#include "bulk_int.h"
+#include "bulk_export_int.h"
 #include "collection.h"
 #include "fhir.h"
 #include "hash.h"

@@ -47,9 +47,8 @@ resource_age_get(const bson_t *resource)
 
 	meta = fhir_object_get(fhir_root(resource), "meta");
 	updated = fhir_text_get(meta, "lastUpdated");
-	if (updated.text == NULL || !instant_parse(updated.text, updated.len,
-	    &age.updated_us))
-		age.updated_us = 0;
+	if (updated.text != NULL)
+		(void)instant_parse(updated.text, &age.updated_us);
 	age.version = read_version(fhir_text_get(meta, "versionId"));
 	age.is_subset = has_subset_tag(meta);
 	return age;
