@@ -25,7 +25,9 @@ struct bulk_spool;
  */
 int bulk_spool_open(const struct options *opts, const char *store_name,
     struct bulk_spool **out, struct error *err);
-/* Removes the files (and the folder, unless --spool named it). */
+/* Removes the files. */
+void bulk_spool_clear(struct bulk_spool *spool);
+/* Removes them and the folder, unless --spool named it. */
 void bulk_spool_remove(struct bulk_spool *spool);
 /* Frees it, and leaves the files; NULL is fine. */
 void bulk_spool_close(struct bulk_spool *spool);

@@ -1,5 +1,5 @@
 #include <inttypes.h>
-#include <stdio.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -155,7 +155,7 @@ open_smart(struct bulk *bulk, struct error *err)
 		.key_file = opts->private_key_file,
 		.token_url = opts->token_url,
 		.scope = opts->token_scope,
-		.types = (const char *const *)opts->types,
+		.types = opts->types,
 		.n_types = count_words(opts->types),
 		.http = &bulk->http,
 	};
@@ -439,7 +439,7 @@ is_resumable(const struct error *err)
 	 * service) will be started again. */
 	return err->status == STATUS_UNAVAILABLE ||
 	    err->status == STATUS_STORE || err->status == STATUS_REFUSED ||
-	    stop_is_signalled_by(SIGTERM);
+	    err->status == STATUS_INTERRUPTED + SIGTERM;
 }
 
 static void

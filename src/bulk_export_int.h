@@ -87,7 +87,7 @@ struct bulk_bad {
 	const struct ndjson_line *line;
 	const char *reason;
 };
-/* Stages it as a record of QUARANTINE. */
+/* Stages it as a record of COLLECTION_QUARANTINE. */
 int bulk_quarantine_add(struct bulk *bulk, const struct bulk_bad *bad,
     struct error *err);
 /* Keeps a message of the server for the history, up to MAX_MESSAGES. */

@@ -136,7 +136,7 @@ is_spooled(const char *name)
 }
 
 void
-bulk_spool_remove(struct bulk_spool *spool)
+bulk_spool_clear(struct bulk_spool *spool)
 {
 	struct dirent *entry;
 	DIR	      *folder;
@@ -156,6 +156,12 @@ bulk_spool_remove(struct bulk_spool *spool)
 			    entry->d_name, strerror(errno));
 	}
 	(void)closedir(folder);
+}
+
+void
+bulk_spool_remove(struct bulk_spool *spool)
+{
+	bulk_spool_clear(spool);
 	if (spool->is_ours && rmdir(spool->folder) == -1)
 		log_warn("the spool %s cannot be removed: %s", spool->folder,
 		    strerror(errno));

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bson_member.h"
+#include "buf.h"
 #include "bulk_export_int.h"
 #include "collection.h"
 #include "fhir.h"
@@ -65,7 +66,8 @@ add_type(struct bulk *bulk, const char *name, struct error *err)
 
 	if (find_type(bulk, name, strlen(name)) != NULL)
 		return 0;
-	if (!collection_is_extra(name) || strcmp(name, QUARANTINE) == 0)
+	if (!collection_is_extra(name) ||
+	    strcmp(name, COLLECTION_QUARANTINE) == 0)
 		return error_set(err, STATUS_PROTOCOL, "the manifest has a"
 		    " file of \"%.64s\", which is no resource type", name);
 	list = stage_add_list(bulk->stage, err);
@@ -100,7 +102,7 @@ add_stored_types(struct bulk *bulk, struct error *err)
 		return -1;
 	for (i = 0; names[i] != NULL && rc == 0; i++) {
 		if (collection_is_extra(names[i]) &&
-		    strcmp(names[i], QUARANTINE) != 0)
+		    strcmp(names[i], COLLECTION_QUARANTINE) != 0)
 			rc = add_type(bulk, names[i], err);
 	}
 	words_free(names);
@@ -444,7 +446,7 @@ bulk_stage(struct bulk *bulk, struct tally *tallies, size_t *count,
 		fill_tally(bulk, bulk->types[i].name, bulk->types[i].list,
 		    &tallies[(*count)++]);
 	if (bulk->quarantine != -1) {
-		fill_tally(bulk, QUARANTINE, bulk->quarantine,
+		fill_tally(bulk, COLLECTION_QUARANTINE, bulk->quarantine,
 		    &tallies[*count]);
 		/* A full export without it: the record is good now. */
 		tallies[*count].is_merged = !bulk->overwrites;

@@ -118,7 +118,7 @@ options_set_type(struct options *opts, const char *value)
 	types = split_commas(value);
 	for (i = 0; types != NULL && types[i] != NULL; i++) {
 		if (collection_is_extra(types[i]) &&
-		    strcmp(types[i], QUARANTINE) != 0)
+		    strcmp(types[i], COLLECTION_QUARANTINE) != 0)
 			continue;
 		words_free(types);
 		types = NULL;

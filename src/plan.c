@@ -39,8 +39,7 @@ count_duplicates(struct join *join, const struct staged *staged)
 
 /* A resource that is there and gone at once: which of both is true? */
 static int
-check_staged(const struct join *join, const struct staged *staged,
-    struct error *err)
+check_staged(const struct staged *staged, struct error *err)
 {
 	if (!staged->is_put || !staged->is_delete)
 		return 0;
@@ -56,7 +55,7 @@ next_wanted(struct join *join, struct staged *staged, struct error *err)
 	rc = stage_cursor_next(join->wanted, staged, err);
 	if (rc != 1)
 		return rc;
-	if (check_staged(join, staged, err) == -1)
+	if (check_staged(staged, err) == -1)
 		return -1;
 	count_duplicates(join, staged);
 	return 1;

@@ -6,6 +6,7 @@
 #include "collection.h"
 #include "fhir.h"
 #include "hash.h"
+#include "limit.h"
 #include "log.h"
 #include "planned.h"
 #include "run_int.h"
@@ -190,11 +191,15 @@ int
 run_bulk(struct run *run, struct error *err)
 {
 	struct bulk *bulk;
+	struct error ignored;
 	int	     rc;
 
 	rc = bulk_open(run->opts, run->store, run->stage, &bulk, err);
 	if (rc == 0)
 		rc = run_export(run, bulk, err);
+	/* What it has written goes before the journal is written to. */
+	if (rc == -1)
+		(void)store_end(run->store, &ignored);
 	/* The tallies have names of it; the result needs none. */
 	bulk_end(bulk, rc, err);
 	return rc;
