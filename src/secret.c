@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "private_file.h"
 #include "secret.h"
 #include "xalloc.h"
 
@@ -93,26 +94,6 @@ out:
 	return rc;
 }
 
-/* Reads at most size bytes of fd into data; the number read, or -1. */
-static ssize_t
-read_all(int fd, char *data, size_t size)
-{
-	size_t	len = 0;
-	ssize_t n;
-
-	while (len < size) {
-		n = read(fd, data + len, size - len);
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1)
-			return -1;
-		if (n == 0)
-			break;
-		len += (size_t)n;
-	}
-	return (ssize_t)len;
-}
-
 static size_t
 drop_newline(const char *text, size_t len)
 {
@@ -135,7 +116,7 @@ read_file(const char *name, const char *path, enum secret_kind kind,
 
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	if (fd != -1)
-		n = read_all(fd, secret->text, MAX_FILE_BYTES + 1);
+		n = private_file_read(fd, secret->text, MAX_FILE_BYTES + 1);
 	if (n == -1)
 		(void)error_set(err, STATUS_USAGE, "%s: want a readable file: "
 		    "%s", name, strerror(errno));
