@@ -25,6 +25,8 @@
 enum jwk_alg { JWK_ES384, JWK_RS384, JWK_ALG__MAX };
 /* "ES384"; borrowed, for ever. */
 const char *jwk_alg_name(enum jwk_alg alg);
+/* The one of that name, or JWK_ALG__MAX. */
+enum jwk_alg jwk_alg_find(const char *name);
 
 struct jwk;
 

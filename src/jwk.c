@@ -51,6 +51,18 @@ jwk_alg_name(enum jwk_alg alg)
 }
 
 enum jwk_alg
+jwk_alg_find(const char *name)
+{
+	int i;
+
+	for (i = 0; i < JWK_ALG__MAX; i++) {
+		if (strcmp(algs[i].name, name) == 0)
+			break;
+	}
+	return (enum jwk_alg)i;
+}
+
+enum jwk_alg
 jwk_alg(const struct jwk *key)
 {
 	return key->alg;
