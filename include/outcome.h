@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 /* Bytes of outcome text, its NUL included; longer ones are cut. */
-#define MAX_OUTCOME_TEXT 512
+#define MAX_OUTCOME_TEXT 2048
 
 /*
  * The issues of an OperationOutcome, as in "error/security: text; ...".  Empty
@@ -21,5 +21,17 @@ void outcome_describe(const bson_t *outcome, char text[MAX_OUTCOME_TEXT]);
  */
 void outcome_describe_body(const uint8_t *body, size_t len,
     char text[MAX_OUTCOME_TEXT]);
+
+enum outcome_kind {
+	OUTCOME_NONE,	 /* no OperationOutcome */
+	OUTCOME_PASSING, /* all that failed may go well another time */
+	OUTCOME_FINAL,
+};
+/*
+ * What the body says about asking again: passing when it has issues of severity
+ * error or fatal and each has a code of the transient family (FHIR R4, value
+ * set issue-type).
+ */
+enum outcome_kind outcome_judge_body(const uint8_t *body, size_t len);
 
 #endif

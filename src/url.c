@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "buf.h"
 #include "url.h"
 #include "xalloc.h"
 
@@ -130,6 +131,27 @@ url_is_same_origin(const char *one, const char *other)
 	curl_url_cleanup(a);
 	curl_url_cleanup(b);
 	return is_same;
+}
+
+bool
+url_is_downgrade(const char *one, const char *other)
+{
+	static const char scheme[] = "https:";
+
+	return strncasecmp(one, scheme, sizeof(scheme) - 1) == 0 &&
+	    strncasecmp(other, scheme, sizeof(scheme) - 1) != 0;
+}
+
+void
+url_append_escaped(struct buf *out, const char *text)
+{
+	char *escaped;
+
+	escaped = curl_easy_escape(NULL, text, 0);
+	if (escaped == NULL)
+		xalloc_end();
+	buf_append(out, escaped, strlen(escaped));
+	curl_free(escaped);
 }
 
 bool
