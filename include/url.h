@@ -34,6 +34,11 @@ void url_append_escaped(struct buf *out, const char *text);
 bool url_has_scheme(const char *reference);
 /* True for a file: URL. */
 bool url_is_file(const char *url);
+/* True for an https: URL. */
+bool url_is_https(const char *url);
+/* True when its host is this machine by name or number: localhost, 127.0.0.0/8
+ * or [::1]. */
+bool url_is_loopback(const char *url);
 
 /*
  * The path of a file: URL, its percent escapes decoded; the caller frees

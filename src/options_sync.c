@@ -179,7 +179,7 @@ const struct program program_sync = {
 	.name = "nompd-sync",
 	.commands = FOR(COMMAND_RUN) | FOR(COMMAND_INIT) |
 	    FOR(COMMAND_HISTORY) | FOR(COMMAND_SHOW) | FOR(COMMAND_RECONVERT) |
-	    FOR(COMMAND_COPY),
+	    FOR(COMMAND_COPY) | FOR(COMMAND_KEYGEN),
 	.unnamed = COMMAND_RUN,
 	.unnamed_text = "a run",
 	.check = check,
