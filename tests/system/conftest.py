@@ -201,9 +201,11 @@ class Bulk(Sync):
         """What the last entry of the history says of it."""
         return self.history("--limit", "1")[0]["Bulk"]
 
-    @property
-    def spool(self):
-        return pathlib.Path(f"{self.store}-bulk")
+    def spooled(self):
+        """What lies where downloaded files may wait."""
+        places = [self.temporary, *self.folder.glob("*-bulk")]
+        return [*places[1:], *(
+            path for place in places for path in place.rglob("*"))]
 
 
 def rows(state):
