@@ -103,7 +103,7 @@ class Sync:
 
     def arguments(self, args, url=None):
         args = [str(a) for a in args]
-        if args[:1] == ["copy"]:    # it names its stores itself
+        if args[:1] in (["copy"], ["keygen"]):  # they have no --store
             return args
         defaults = {"--store": stores.uri(self.store)}
         if not args or args[0] not in QUESTIONS:
