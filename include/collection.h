@@ -5,6 +5,8 @@
 #ifndef NOMPD_COLLECTION_H
 #define NOMPD_COLLECTION_H
 
+#include <stdbool.h>
+
 enum collection {
 	PLAN_DEFINITIONS,
 	ACTIVITY_DEFINITIONS,
@@ -24,5 +26,15 @@ const char *collection_resource_type(enum collection collection);
 const char *collection_path(enum collection collection);
 /* The collection with that name (exact), or COLLECTION__MAX. */
 enum collection collection_find(const char *name);
+
+/* Bytes of the name of a collection beside these, its NUL included. */
+#define MAX_EXTRA_TEXT 65
+/* The collection of records that could not be taken. */
+#define QUARANTINE "Quarantine"
+/*
+ * True for the name of a collection beside these: a FHIR resource type
+ * ("Patient"), or QUARANTINE.
+ */
+bool collection_is_extra(const char *name);
 
 #endif

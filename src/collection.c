@@ -48,3 +48,16 @@ collection_find(const char *name)
 	}
 	return (enum collection)i;
 }
+
+bool
+collection_is_extra(const char *name)
+{
+	size_t len;
+
+	len = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	    "abcdefghijklmnopqrstuvwxyz");
+	return name[0] >= 'A' && name[0] <= 'Z' && name[len] == '\0' &&
+	    len < MAX_EXTRA_TEXT &&
+	    strncmp(name, "Sync", strlen("Sync")) != 0 &&
+	    collection_find(name) == COLLECTION__MAX;
+}

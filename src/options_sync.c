@@ -51,6 +51,8 @@ check_key(struct parse *parse)
 		return;
 	if (has_key)
 		read_key(parse, file);
+	else if (opts->bulk.client_id != NULL)
+		return;
 	else if (opts->upstream != NULL && !opts->no_upstream_key)
 		options_fault(parse, "%s: want the upstream's key, there or in "
 		    "a file named by %s; say --no-upstream-key if it takes "
@@ -64,6 +66,7 @@ check_run(struct parse *parse)
 		options_fault(parse, "--upstream: want the upstream's base "
 		    "URL, there or in NOMPD_UPSTREAM_URL; have none");
 	check_key(parse);
+	options_check_bulk(parse);
 }
 
 /* The two words behind show. */
