@@ -60,7 +60,7 @@ def test_variables(bulk, server, world):
     assert bulk.run(env=env).counts == (4, 0, 0, 0)
     assert server.job.method == "POST"
     assert server.job.level == "Group/g1"
-    assert server.job.parameters["_type"] == ["Patient", "Condition"]
+    assert server.job.parameters["_type"] == ["Condition", "Patient"]
 
 
 def test_the_other_mode_is_the_default(sync, upstream):
@@ -82,7 +82,7 @@ def test_parameters(bulk, server, world, form):
     asked.pop("_outputFormat", None)
     assert server.job.method == form.upper()
     assert asked == {
-        "_type": ["Patient", "Condition", "Location"],
+        "_type": ["Condition", "Location", "Patient"],
         "_elements": ["Patient.id", "gender"],
         "_since": ["2025-01-01T00:00:00.5+01:00"],
         "_typeFilter": FILTERS}

@@ -305,6 +305,12 @@ def test_discovery_fails(server, client, name):
     assert server.auth.forms == []
 
 
+def test_a_token_url_without_tls(server, client):
+    """Its answers are secrets; only this machine may give them openly."""
+    client.run("--token-url", "http://192.0.2.1/token").failed(64, "token")
+    assert server.jobs == []
+
+
 # Keys
 
 def test_keygen(bulk, keys):
