@@ -202,6 +202,16 @@ def test_a_type_that_was_not_asked_for_stays(bulk, server, world):
     assert len(bulk.records("Condition")) == 3
 
 
+def test_a_type_that_was_not_asked_for_is_left_out(bulk, server):
+    server.exports = [Export([File("Patient", [patient("1")]),
+                              File("Basic", [{"resourceType": "Basic",
+                                              "id": "b"}])])]
+    ended = bulk.run("--type", "Patient")
+    assert ended.counts == (1, 0, 0, 0)
+    assert "WARN" in ended.err.upper() and "Basic" in ended.err
+    assert bulk.records("Basic") == {}
+
+
 def test_history(bulk, server, world):
     assert bulk.run("--type", "Patient").status == 0
     entry = bulk.history()[0]
@@ -209,8 +219,10 @@ def test_history(bulk, server, world):
     assert entry["Patient"]["AddedKeys"] == [
         f"Patient/p{i}" for i in range(3)]
     found = entry["Bulk"]
-    assert found["Server"] == server.url
-    assert found["Types"] == ["Patient"]
+    assert found["Source"].startswith(server.url)
+    assert "_type=Patient" in found["Source"]
+    assert found["Files"] == 1 and found["Bytes"] > 0
+    assert found["Complete"] is True
     assert found["TransactionTime"] == world.instant(world.now)
     assert found["Since"] is None
     assert found["Save"] == "overwrite"
