@@ -98,14 +98,8 @@ static int
 resolve(const struct page *page, const char *path, const char *name,
     const char *reference, char **out, struct error *err)
 {
-	if (url_resolve(page->url, reference, out, err) == -1)
+	if (url_resolve_http(page->url, reference, out, err) == -1)
 		return error_prefix(err, "%s%s", path, name);
-	if (url_is_downgrade(page->url, *out)) {
-		free(*out);
-		*out = NULL;
-		return error_set(err, STATUS_PROTOCOL, "%s%s: it leads from"
-		    " https to http, where anybody could read it", path, name);
-	}
 	return 0;
 }
 
