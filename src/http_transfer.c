@@ -58,8 +58,8 @@ http_transfer_is_bare(const struct transfer *transfer)
 int
 http_shown_bytes(const struct transfer *transfer, const char *url)
 {
-	return (int)(http_transfer_is_bare(transfer) ? strcspn(url, "?") :
-	    strlen(url));
+	return (int)(http_transfer_is_bare(transfer) ||
+	    transfer->request->may_leave ? strcspn(url, "?") : strlen(url));
 }
 
 bool
