@@ -91,4 +91,8 @@ struct http_request {
 int http_run(const struct http_config *config,
     const struct http_request *requests, size_t count, struct error *err);
 
+/* What to do about a 401 or 403 where key or token went along, in words to put
+ * behind the sentence, with a blank before them. */
+const char *http_advice(const struct http_config *config);
+
 #endif

@@ -2,7 +2,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "clock.h"
 #include "gunzip.h"
@@ -169,11 +168,6 @@ check_redirect(struct transfer *transfer, const char *url)
 		return error_set(&transfer->err, STATUS_PROTOCOL, "a redirect"
 		    " to another origin (%.*s); the key would go with it",
 		    http_shown_bytes(transfer, url), url);
-	if (!is_same && strncasecmp(transfer->url, "https:", 6) == 0 &&
-	    strncasecmp(url, "https:", 6) != 0)
-		return error_set(&transfer->err, STATUS_PROTOCOL, "a redirect"
-		    " from https to http (%.*s); anybody could read what comes"
-		    " from there", (int)strcspn(url, "?"), url);
 	if (!is_same)
 		transfer->is_away = true;
 	return 0;
@@ -191,7 +185,8 @@ finish_redirect(struct transfer *transfer)
 	if (location == NULL)
 		return error_set(&transfer->err, STATUS_UNAVAILABLE,
 		    "status %ld", http_transfer_status(transfer));
-	if (url_resolve(transfer->url, location, &url, &transfer->err) == -1)
+	if (url_resolve_http(transfer->url, location, &url, &transfer->err) ==
+	    -1)
 		return error_prefix(&transfer->err, "redirect");
 	if (check_redirect(transfer, url) == -1) {
 		free(url);
@@ -207,17 +202,13 @@ finish_redirect(struct transfer *transfer)
 	return 0;
 }
 
-/* What to do about a 401 or 403. */
-static const char *
-advice(const struct transfer *transfer)
+const char *
+http_advice(const struct http_config *config)
 {
-	if (http_transfer_is_bare(transfer))
-		return " (neither key nor token belongs there; the link may"
-		       " have run out)";
-	if (transfer->is_authorized)
+	if (config->authorize != NULL)
 		return " (the upstream refuses the token; check its scopes and"
-		       " what --client-id may read)";
-	if (transfer->config->key == NULL)
+		       " what the client may read)";
+	if (config->key == NULL)
 		return " (no key was sent; set NOMPD_UPSTREAM_API_KEY_FILE)";
 	return " (the upstream refuses the key; check"
 	       " NOMPD_UPSTREAM_API_KEY_FILE)";
@@ -245,18 +236,24 @@ finish_final(struct transfer *transfer, long status)
 static int
 finish_refused(struct transfer *transfer, long status)
 {
-	char text[MAX_OUTCOME_TEXT];
-	bool is_denied;
+	char	    text[MAX_OUTCOME_TEXT];
+	const char *advice = "";
+	bool	    is_denied;
 
 	transfer->request->sink->describe(transfer->refusal.data,
 	    transfer->refusal.len, text);
 	is_denied = status == HTTP_UNAUTHORIZED || status == HTTP_FORBIDDEN;
 	/* Where no key belongs, none was refused. */
-	error_set(&transfer->err,
-	    is_denied && !http_transfer_is_bare(transfer) ? STATUS_REFUSED :
+	if (is_denied && http_transfer_is_bare(transfer)) {
+		advice = " (a link without key and token; it may have run"
+			 " out)";
+		is_denied = false;
+	}
+	if (is_denied)
+		advice = http_advice(transfer->config);
+	error_set(&transfer->err, is_denied ? STATUS_REFUSED :
 	    STATUS_UNAVAILABLE, "status %ld%s%s%s", status,
-	    text[0] != '\0' ? ": " : "", text,
-	    is_denied ? advice(transfer) : "");
+	    text[0] != '\0' ? ": " : "", text, advice);
 	if (!retry_is_status(status))
 		return finish_final(transfer, status);
 	if (retry(transfer) == 0)

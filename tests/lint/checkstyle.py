@@ -58,6 +58,7 @@ CONFINED_CALLS = (
 CONFINED_HEADERS = (
     ("curl/*", ("http*.[ch]", "url.c")),
     ("yajl/*", ("json_bson.c",)),
+    ("jose/*", ("jwk.c",)),
     ("fcgiapp.h", ("fcgi.c",)),
     ("fastcgi.h", ("fcgi.c",)),
     ("mongoc/*", ("*mongodb*.[ch]",)),

@@ -182,6 +182,30 @@ class Sqlite:
 
     # Changes behind the program's back
 
+    def make_collection(self, store, name):
+        """One beside the five, as a run makes it, when it is not there."""
+        if name in self.collections(store):
+            return
+        database = sqlite3.connect(store, timeout=PATIENCE)
+        try:
+            for sql, in database.execute(
+                    "SELECT sql FROM sqlite_schema"
+                    " WHERE tbl_name = 'PlanDefinitions'").fetchall():
+                database.execute(sql.replace("PlanDefinitions", name))
+            database.commit()
+        finally:
+            database.close()
+
+    def put_note(self, store, name, value):
+        database = sqlite3.connect(store, timeout=PATIENCE)
+        with database:
+            database.execute("CREATE TABLE IF NOT EXISTS SyncNotes"
+                             " (_id TEXT NOT NULL PRIMARY KEY,"
+                             " Data BLOB NOT NULL)")
+            database.execute("INSERT OR REPLACE INTO SyncNotes VALUES (?, ?)",
+                             (name, model.encode(value)))
+        database.close()
+
     def put(self, store, collection, record):
         """Writes a record as it is, in the place of one with its key."""
         self.change(store, f"INSERT OR REPLACE INTO {collection}"
@@ -333,6 +357,21 @@ class MongoDB:
 
     def milliseconds(self, moment):
         return (moment - self.EPOCH) // datetime.timedelta(milliseconds=1)
+
+    def make_collection(self, store, name):
+        database = self.client[store.name]
+        old, new = "PlanDefinitions", name
+        database.command("createIndexes", name, indexes=[
+            {"key": index["key"], "name": index["name"].replace(old, new),
+             **({"unique": True} if index.get("unique") else {})}
+            for index in database[old].list_indexes()
+            if index["name"] != "_id_"])
+        database.SyncLease.update_one(
+            {"_id": "store"}, {"$addToSet": {"Collections": name}})
+
+    def put_note(self, store, name, value):
+        self.client[store.name].SyncNotes.replace_one(
+            {"_id": name}, {"_id": name, "Data": value}, upsert=True)
 
     def put(self, store, collection, record):
         moment = self.EPOCH + datetime.timedelta(milliseconds=record.updated)

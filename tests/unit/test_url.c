@@ -66,6 +66,51 @@ static const struct {
 	{ "http://", "http://", false },
 };
 
+static const struct {
+	const char *url;
+	bool	    is_loopback;
+} hosts[] = {
+	{ "http://localhost/fhir", true },
+	{ "http://LOCALHOST:8080/fhir", true },
+	{ "https://localhost", true },
+	{ "http://127.0.0.1:1/", true },
+	{ "http://127.255.0.9/", true },
+	{ "http://127.1/", true },
+	{ "http://0x7f000001/", true },
+	{ "http://[::1]:8080/", true },
+	{ "http://[0:0:0:0:0:0:0:1]/", true },
+	{ "http://[::2]/", false },
+	{ "http://[::]/", false },
+	{ "http://0.0.0.0/", false },
+	{ "http://128.0.0.1/", false },
+	{ "http://10.127.0.0/", false },
+	{ "http://127.0.0.1.example.com/", false },
+	{ "http://localhost.example.com/", false },
+	{ "http://example.com/localhost", false },
+	{ "http://example.com/@127.0.0.1", false },
+	{ "http://localhost@example.com/", false },
+	{ "http://example.com#localhost", false },
+	{ "localhost", false },
+	{ "", false },
+};
+
+START_TEST(loopback)
+{
+	if (url_is_loopback(hosts[_i].url) != hosts[_i].is_loopback)
+		ck_abort_msg("%s", hosts[_i].url);
+}
+END_TEST
+
+START_TEST(https)
+{
+	ck_assert(url_is_https("https://h/"));
+	ck_assert(url_is_https("HTTPS://h/"));
+	ck_assert(!url_is_https("http://h/"));
+	ck_assert(!url_is_https("httpsx://h/"));
+	ck_assert(!url_is_https("h/https:"));
+}
+END_TEST
+
 START_TEST(origin)
 {
 	ck_assert_int_eq(url_is_same_origin(origins[_i].one,
@@ -156,6 +201,62 @@ START_TEST(resolve)
 	ck_assert_ptr_null(url);
 	ck_assert_int_eq(err.status, STATUS_PROTOCOL);
 	ck_assert_ptr_nonnull(strstr(err.text, references[_i].message));
+}
+END_TEST
+
+/* Those that http may follow. */
+static const struct {
+	const char *base;
+	const char *reference;
+	const char *message; /* NULL: none */
+} links[] = {
+	{ "http://h/a", "b", NULL },
+	{ "http://h/a", "https://x/b", NULL },
+	{ "https://h/a", "https://x/b", NULL },
+	{ "HTTPS://h/a", "HTTPS://x/b", NULL },
+	{ "https://h/a", "//x/b", NULL },
+	{ "http://h/a", "http://x/b", NULL },
+	{ "https://h/a", "http://h/b?secret",
+	    "a link from https to http (http://h/b), where anybody could read"
+	    " it" },
+	{ "HTTPS://h/a", "http://h/", "a link from https to http"
+	    " (http://h/), where anybody could read it" },
+	{ "http://h/a", "ftp://h/b?secret",
+	    "a link that is no http(s) URL: ftp://h/b" },
+	{ "http://h/a", "file:///b", "a link that is no http(s) URL:"
+	    " file:///b" },
+};
+
+START_TEST(resolve_http)
+{
+	struct error err;
+	char	    *url;
+
+	ck_assert_int_eq(url_resolve_http(links[_i].base,
+	    links[_i].reference, &url, &err),
+	    links[_i].message == NULL ? 0 : -1);
+	if (links[_i].message == NULL) {
+		ck_assert_ptr_nonnull(url);
+		free(url);
+		return;
+	}
+	ck_assert_ptr_null(url);
+	ck_assert_int_eq(err.status, STATUS_PROTOCOL);
+	ck_assert_str_eq(err.text, links[_i].message);
+}
+END_TEST
+
+START_TEST(escaped)
+{
+	struct buf out = { 0 };
+
+	url_append_escaped(&out, "aZ09-._~");
+	url_append_escaped(&out, "");
+	url_append_escaped(&out, "+ ,%&=?/\xc3\xa6");
+	buf_append_byte(&out, 0);
+	ck_assert_str_eq((char *)out.data,
+	    "aZ09-._~%2B%20%2C%25%26%3D%3F%2F%C3%A6");
+	buf_clear(&out);
 }
 END_TEST
 
@@ -291,10 +392,14 @@ main(void)
 	tcase_set_timeout(tests, 60);
 	tcase_add_loop_test(tests, origin, 0, LENGTH_OF(origins));
 	tcase_add_loop_test(tests, resolve, 0, LENGTH_OF(references));
+	tcase_add_loop_test(tests, resolve_http, 0, LENGTH_OF(links));
+	tcase_add_test(tests, escaped);
 	tcase_add_test(tests, resolve_long);
 	tcase_add_test(tests, below);
 	tcase_add_test(tests, scheme);
 	tcase_add_loop_test(tests, file_path, 0, LENGTH_OF(files));
+	tcase_add_loop_test(tests, loopback, 0, LENGTH_OF(hosts));
+	tcase_add_test(tests, https);
 	suite_add_tcase(suite, tests);
 	return test_run(suite);
 }
