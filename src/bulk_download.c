@@ -137,6 +137,22 @@ take_next(struct lane *lane)
 	return true;
 }
 
+/* Perhaps it was still being written. */
+static int
+fetch_again(struct lane *lane, const char *url, char **next,
+    struct error *err)
+{
+	static const char fault[] = "the file ends in the middle of its last"
+				    " line";
+
+	if (lane->now->was_cut)
+		return error_set(err, STATUS_PROTOCOL, "%s, twice", fault);
+	log_warn("%s: %s; fetching it again", lane->name, fault);
+	lane->now->was_cut = true;
+	*next = xstrdup(url);
+	return 0;
+}
+
 static int
 end_file(void *ctx, const char *url, char **next, struct error *err)
 {
@@ -147,14 +163,8 @@ end_file(void *ctx, const char *url, char **next, struct error *err)
 		.bytes = lane->out.bytes,
 	};
 
-	/* Perhaps it was still being written; if not, the line is bad. */
-	if (!lane->now->was_cut && is_last_line_cut(lane)) {
-		lane->now->was_cut = true;
-		log_warn("%s ends in the middle of its last line; fetching it"
-		    " again", lane->name);
-		*next = xstrdup(url);
-		return 0;
-	}
+	if (is_last_line_cut(lane))
+		return fetch_again(lane, url, next, err);
 	if (bulk_spool_end(bulk->spool, &lane->out, note.digest, err) == -1)
 		return -1;
 	if (!bulk->opts->dry_run &&

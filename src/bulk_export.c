@@ -385,7 +385,8 @@ bulk_refresh(struct bulk *bulk, struct error *err)
 	if (!is_same_manifest(&bulk->manifest, &fresh)) {
 		bulk_manifest_clear(&fresh);
 		return error_set(err, STATUS_PROTOCOL, "the manifest, read"
-		    " again, has other files than before");
+		    " again, is another one: its transactionTime or its files"
+		    " differ");
 	}
 	bulk_manifest_clear(&bulk->manifest);
 	bulk->manifest = fresh;
