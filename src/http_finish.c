@@ -219,7 +219,7 @@ static int
 finish_final(struct transfer *transfer, long status)
 {
 	const struct http_sink *sink = transfer->request->sink;
-	struct error		err;
+	struct error		err = { .status = STATUS_UNAVAILABLE };
 	char		       *url = NULL;
 	int			rc = 0;
 
