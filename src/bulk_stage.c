@@ -336,8 +336,8 @@ take_piece(void *ctx, const uint8_t *data, size_t len, struct error *err)
 }
 
 /*
- * Does the manifest tell the same of the file as the file itself?  Where absence
- * is deletion it must; else it is a server's slip in counting.
+ * Does the manifest tell the same of the file as the file itself?  Where
+ * absence is deletion it must; else it is a server's slip in counting.
  */
 static int
 check_size(const struct reader *reader, struct error *err)
@@ -348,7 +348,8 @@ check_size(const struct reader *reader, struct error *err)
 
 	if (file->count >= 0 && (uint64_t)file->count != reader->lines)
 		(void)snprintf(text, sizeof(text), "%" PRIu64 " lines, the"
-		    " manifest's count is %" PRId64, reader->lines, file->count);
+		    " manifest's count is %" PRId64, reader->lines,
+		    file->count);
 	else if (file->size >= 0 && (uint64_t)file->size != bytes)
 		(void)snprintf(text, sizeof(text), "%" PRIu64 " bytes, the"
 		    " manifest's fileSize is %" PRId64, bytes, file->size);
