@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "apikey.h"
+#include "bulk_job.h"
 #include "error.h"
 #include "log.h"
 #include "store_place.h"
@@ -36,22 +37,25 @@ struct max_delete {
 	uint64_t value;
 };
 
+/* Files of an export that are fetched side by side; more is no faster, and less
+ * polite. */
+#define MAX_DOWNLOADS 32
+
 enum mode { MODE_API, MODE_BULK, MODE__MAX };
-enum kick_off { KICK_OFF_AUTO, KICK_OFF_GET, KICK_OFF_POST, KICK_OFF__MAX };
 enum save { SAVE_BY_EXPORT, SAVE_OVERWRITE, SAVE_MERGE, SAVE__MAX };
 
 /*
  * The bulk mode (nompd-bulk(7)) and its keys.  types are sorted, without
- * repetition, and like filters NULL-terminated; NULL stands for what was not
- * given.
+ * repetition, and like filters and elements NULL-terminated; NULL stands for
+ * what was not given.
  */
 struct bulk_options {
 	char	    **types;
 	bool	      patients;
 	const char   *group;
 	char	    **filters;
-	const char   *elements;
-	enum kick_off kick_off;
+	char	    **elements;
+	enum bulk_kick_off kick_off;
 	unsigned      max_downloads;
 	int64_t	      max_poll_wait_ms;
 	enum save     save;

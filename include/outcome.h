@@ -3,6 +3,7 @@
 #define NOMPD_OUTCOME_H
 
 #include <bson/bson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,9 +16,12 @@
  */
 void outcome_describe(const bson_t *outcome, char text[MAX_OUTCOME_TEXT]);
 
+/* Has it an issue of severity error or fatal? */
+bool outcome_is_error(const bson_t *outcome);
+
 /*
- * The same for a response body that may be anything; text is empty when it is
- * no OperationOutcome.
+ * As outcome_describe(), of a response body that may be anything; text is empty
+ * when it is no OperationOutcome.
  */
 void outcome_describe_body(const uint8_t *body, size_t len,
     char text[MAX_OUTCOME_TEXT]);

@@ -530,6 +530,7 @@ options_clear(struct options *opts)
 	words_free(opts->sync_command);
 	words_free(opts->bulk.types);
 	words_free(opts->bulk.filters);
+	words_free(opts->bulk.elements);
 	free_blanked(opts);
 	*opts = (struct options){ 0 };
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "collection.h"
+#include "instant.h"
 #include "number.h"
 #include "options_int.h"
 #include "text.h"
@@ -10,8 +11,6 @@
 #include "words.h"
 #include "xalloc.h"
 
-/* Files that are fetched side by side; more is no faster and less polite. */
-#define MAX_DOWNLOADS 32
 /* Runs from one full reconcile to the next. */
 #define MAX_RECONCILE_EVERY 10000
 /* Bad records that a run may put aside. */
@@ -119,7 +118,7 @@ options_set_type(struct options *opts, const char *value)
 	types = split_commas(value);
 	for (i = 0; types != NULL && types[i] != NULL; i++) {
 		if (collection_is_extra(types[i]) &&
-		    strcmp(types[i], QUARANTINE) != 0)
+		    strcmp(types[i], COLLECTION_QUARANTINE) != 0)
 			continue;
 		words_free(types);
 		types = NULL;
@@ -179,24 +178,28 @@ options_set_type_filter(struct options *opts, const char *value)
 const char *
 options_set_elements(struct options *opts, const char *value)
 {
-	if (!is_parameter(value))
+	char **elements;
+
+	elements = is_parameter(value) ? split_commas(value) : NULL;
+	if (elements == NULL)
 		return "want names of elements between commas, as in "
 		       "id,Patient.name";
-	opts->bulk.elements = value;
+	words_free(opts->bulk.elements);
+	opts->bulk.elements = elements;
 	return NULL;
 }
 
 const char *
 options_set_kick_off(struct options *opts, const char *value)
 {
-	static const char *const names[KICK_OFF__MAX] = { "auto", "get",
+	static const char *const names[BULK_KICK_OFF__MAX] = { "auto", "get",
 		"post" };
 	unsigned		 i;
 
-	i = find_name(names, KICK_OFF__MAX, value);
-	if (i == KICK_OFF__MAX)
+	i = find_name(names, BULK_KICK_OFF__MAX, value);
+	if (i == BULK_KICK_OFF__MAX)
 		return "want auto, get or post";
-	opts->bulk.kick_off = (enum kick_off)i;
+	opts->bulk.kick_off = (enum bulk_kick_off)i;
 	return NULL;
 }
 
@@ -237,6 +240,11 @@ options_set_save(struct options *opts, const char *value)
 const char *
 options_set_since(struct options *opts, const char *value)
 {
+	int64_t us;
+
+	if (strcmp(value, "auto") != 0 && !instant_parse(value, &us))
+		return "want auto, or an instant with its zone, as in "
+		       "2025-04-10T08:30:00Z";
 	opts->bulk.since = value;
 	return NULL;
 }

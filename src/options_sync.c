@@ -81,14 +81,16 @@ check_show(struct parse *parse)
 	parse->opts->show_key = parse->arguments[1];
 	if (parse->opts->show_key[0] == '\0')
 		options_fault(parse, "show: want a key; have \"\"");
-	if (collection_find(parse->arguments[0]) != COLLECTION__MAX)
+	if (collection_find(parse->arguments[0]) != COLLECTION__MAX ||
+	    collection_is_extra(parse->arguments[0]))
 		return;
 	for (i = 0; i < COLLECTION__MAX; i++) {
 		buf_append(&names, i > 0 ? ", " : "", i > 0 ? 2 : 0);
 		buf_append(&names, collection_name(i),
 		    strlen(collection_name(i)));
 	}
-	options_fault(parse, "show: want a collection (%.*s); have \"%s\"",
+	options_fault(parse, "show: want a collection (%.*s, or a FHIR type); "
+	    "have \"%s\"",
 	    (int)names.len, (const char *)names.data,
 	    options_shown(shown, parse->arguments[0]));
 	buf_clear(&names);

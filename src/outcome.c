@@ -111,6 +111,15 @@ judge_issue(void *ctx, const bson_t *issue)
 		*kind = OUTCOME_PASSING;
 }
 
+bool
+outcome_is_error(const bson_t *outcome)
+{
+	enum outcome_kind kind = OUTCOME_NONE;
+
+	each_issue(outcome, judge_issue, &kind);
+	return kind != OUTCOME_NONE;
+}
+
 /* What is found in a body; text may be NULL. */
 struct finding {
 	char		 *text;
@@ -144,7 +153,7 @@ find(const uint8_t *body, size_t len, struct finding *finding)
 	struct json_bson *json;
 	struct error	  ignored;
 
-	json = json_bson_new(take_part, finding);
+	json = json_bson_new(take_part, finding, false);
 	if (json_bson_feed(json, body, len, &ignored) == 0)
 		(void)json_bson_finish(json, &ignored);
 	json_bson_free(json);

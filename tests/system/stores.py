@@ -9,6 +9,7 @@ import collections
 import datetime
 import os
 import pathlib
+import re
 import secrets
 import shutil
 import sqlite3
@@ -18,6 +19,9 @@ import model
 
 MIN_SECRET = 8      # characters of a password that can be looked for
 PATIENCE = 120      # seconds until a store that does not answer is a failure
+
+# A collection that a bulk run has made.
+EXTRA = re.compile(r"(?!Sync)[A-Z][A-Za-z]{0,63}")
 
 Record = collections.namedtuple(
     "Record", "key data version deleted updated hash")
@@ -78,6 +82,13 @@ def check_repaired(new, seen, again):
                 version=again.version)
 
 
+def record_collections(names):
+    """Of all that stands in a store what holds records."""
+    return [*model.COLLECTIONS, *sorted(
+        name for name in names
+        if EXTRA.fullmatch(name) and name not in model.COLLECTIONS)]
+
+
 class Sqlite:
     """A store is the path of a file."""
 
@@ -101,12 +112,15 @@ class Sqlite:
     def copy(self, source, target):
         """The database file and what a killed run left beside it."""
         for path in source.parent.glob(source.name + "*"):
-            if not path.name.endswith(("-lease", "-shm")):
+            if path.is_file() and not path.name.endswith(("-lease", "-shm")):
                 shutil.copy(path, str(target) + path.name[len(source.name):])
 
     def remove(self, store):
         for path in store.parent.glob(store.name + "*"):
-            path.unlink()
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
     def drop(self, store):
         """At the end of a test; its folder is removed by somebody else."""
@@ -147,10 +161,11 @@ class Sqlite:
             "SELECT name FROM sqlite_schema WHERE type = 'table'")}
 
     def read_all(self, database):
-        if not self.tables(database):
+        tables = self.tables(database)
+        if not tables:
             return EMPTY
         records = {}
-        for name in model.COLLECTIONS:
+        for name in record_collections(tables):
             for row in database.execute(
                     "SELECT _id, BusinessKey, Data, Version, IsDeleted,"
                     f" UpdatedAt, ContentHash FROM {name}"):
@@ -166,6 +181,30 @@ class Sqlite:
         return state
 
     # Changes behind the program's back
+
+    def make_collection(self, store, name):
+        """One beside the five, as a run makes it, when it is not there."""
+        if name in self.collections(store):
+            return
+        database = sqlite3.connect(store, timeout=PATIENCE)
+        try:
+            for sql, in database.execute(
+                    "SELECT sql FROM sqlite_schema"
+                    " WHERE tbl_name = 'PlanDefinitions'").fetchall():
+                database.execute(sql.replace("PlanDefinitions", name))
+            database.commit()
+        finally:
+            database.close()
+
+    def put_note(self, store, name, value):
+        database = sqlite3.connect(store, timeout=PATIENCE)
+        with database:
+            database.execute("CREATE TABLE IF NOT EXISTS SyncNotes"
+                             " (_id TEXT NOT NULL PRIMARY KEY,"
+                             " Data BLOB NOT NULL)")
+            database.execute("INSERT OR REPLACE INTO SyncNotes VALUES (?, ?)",
+                             (name, model.encode(value)))
+        database.close()
 
     def put(self, store, collection, record):
         """Writes a record as it is, in the place of one with its key."""
@@ -286,7 +325,7 @@ class MongoDB:
              entry["DurationMs"], entry.raw)
             for entry in database.SyncHistory.find().sort("_id")]
         records = {}
-        for name in model.COLLECTIONS:
+        for name in record_collections(database.list_collection_names()):
             for document in database[name].find().sort("_id"):
                 record = self.record_of(document)
                 assert (name, record.key) not in records
@@ -318,6 +357,21 @@ class MongoDB:
 
     def milliseconds(self, moment):
         return (moment - self.EPOCH) // datetime.timedelta(milliseconds=1)
+
+    def make_collection(self, store, name):
+        database = self.client[store.name]
+        old, new = "PlanDefinitions", name
+        database.command("createIndexes", name, indexes=[
+            {"key": index["key"], "name": index["name"].replace(old, new),
+             **({"unique": True} if index.get("unique") else {})}
+            for index in database[old].list_indexes()
+            if index["name"] != "_id_"])
+        database.SyncLease.update_one(
+            {"_id": "store"}, {"$addToSet": {"Collections": name}})
+
+    def put_note(self, store, name, value):
+        self.client[store.name].SyncNotes.replace_one(
+            {"_id": name}, {"_id": name, "Data": value}, upsert=True)
 
     def put(self, store, collection, record):
         moment = self.EPOCH + datetime.timedelta(milliseconds=record.updated)
