@@ -187,7 +187,6 @@ check_resource(struct reader *reader, const bson_t *resource,
     uint8_t hash[HASH_BYTES], struct error *err)
 {
 	struct fhir_text type;
-	size_t		 size;
 
 	type = fhir_resource_type(resource);
 	if (type.text == NULL)
@@ -200,12 +199,7 @@ check_resource(struct reader *reader, const bson_t *resource,
 	    hash_document(reader->hasher, bson_get_data(resource),
 	    resource->len, hash, err) == -1)
 		return -1;
-	size = record_bytes(reader->key.len, resource->len);
-	if (size > MAX_RECORD_BYTES)
-		return error_set(err, STATUS_PROTOCOL, "a resource whose"
-		    " record has %zu bytes; the limit is %d (16 MiB)", size,
-		    MAX_RECORD_BYTES);
-	return 0;
+	return record_check_size(reader->key.len, resource->len, err);
 }
 
 static int
