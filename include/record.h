@@ -1,4 +1,4 @@
-/* Keys of records, and how large a record is in the store (nompd-store(7), RECORDS). */
+/* Keys of records, and how large a record is (nompd-store(7), RECORDS). */
 #ifndef NOMPD_RECORD_H
 #define NOMPD_RECORD_H
 
