@@ -235,8 +235,9 @@ bench-mongodb: deps-mongodb
 
 .PHONY: bench-bulk
 bench-bulk: deps-test
-	@$(MAKE) --no-print-directory all
-	$(PYTHON) bench/bulk.py --program $(PROGRAM) $(BENCH_FLAGS)
+	@$(MAKE) --no-print-directory all $(BUILD)/bench-floor
+	$(PYTHON) bench/bulk.py --program $(PROGRAM) \
+	    --floor $(BUILD)/bench-floor $(BENCH_FLAGS)
 
 $(BUILD)/bench-floor: bench/floor.c Makefile | $(BUILD)
 	$(call say,LD $@)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -o $@ $< \
