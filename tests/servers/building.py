@@ -1,6 +1,7 @@
 """What servers are built from, and where."""
 import contextlib
 import fcntl
+import hashlib
 import os
 import pathlib
 import shutil
@@ -24,6 +25,14 @@ def locked(place):
     with open(place / "lock", "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def fingerprint(sources):
+    """Of the content of files: another one is another server."""
+    digest = hashlib.sha256()
+    for source in sources:
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:8]
 
 
 def assemble(target, sources, command):
