@@ -33,6 +33,7 @@ from recorder import Recorder  # noqa: E402
 
 system = system_tests()
 
+PATIENCE = 120      # seconds until what does not happen is a failure
 GUIDELINES = ("PlanDefinition", "ActivityDefinition",
               "RegulatedAuthorization")
 TYPES = ("Group", "Observation", "Condition", "Patient", *GUIDELINES)

@@ -41,6 +41,7 @@ server.listen(0, '127.0.0.1', () => {
         allowedPolicy: (context, client) => client.clientId === id,
       },
       registration: { enabled: true },
+      revocation: { enabled: true },
     },
   });
   // Why a request was refused, which clients are not told.
