@@ -22,7 +22,8 @@ BSON	:= $(shell $(PKG_CONFIG) --exists bson2 2>/dev/null && echo bson2 || \
 # So is libmongoc.
 MONGOC	:= $(shell $(PKG_CONFIG) --exists mongoc2 2>/dev/null && \
 		echo mongoc2 || echo libmongoc-1.0)
-PACKAGES = libcurl $(MONGOC) $(BSON) libcrypto libsodium jansson yajl sqlite3 zlib fcgi
+PACKAGES = libcurl $(MONGOC) $(BSON) libcrypto libsodium jansson jose yajl \
+	sqlite3 zlib fcgi
 
 # $(call cc_has,FLAG): the flag when the compiler knows it, else nothing.
 cc_has	= $(shell $(CC) -Werror $(1) -x c -c /dev/null -o /dev/null \

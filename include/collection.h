@@ -1,9 +1,18 @@
 /*
  * The collections of a store and how they hang together: each raw collection
  * holds one resource type of one upstream list; two of them are converted.
+ * A store may have others beside these: one for each FHIR type that a bulk
+ * export brought, called as the type is, and Quarantine.
  */
 #ifndef NOMPD_COLLECTION_H
 #define NOMPD_COLLECTION_H
+
+#include <stdbool.h>
+
+/* Bytes of the name of a collection beside the five. */
+#define MAX_COLLECTION_NAME 64
+/* Where the lines of an export go that are no records. */
+#define COLLECTION_QUARANTINE "Quarantine"
 
 enum collection {
 	PLAN_DEFINITIONS,
@@ -24,5 +33,11 @@ const char *collection_resource_type(enum collection collection);
 const char *collection_path(enum collection collection);
 /* The collection with that name (exact), or COLLECTION__MAX. */
 enum collection collection_find(const char *name);
+/*
+ * Can a collection beside the five have that name?  True for a FHIR type's:
+ * ASCII letters, a capital first, and neither one of the five nor one that
+ * begins with Sync, in whatever case (tables of SQLite have none).
+ */
+bool collection_is_extra(const char *name);
 
 #endif

@@ -5,7 +5,8 @@
 #ifndef NOMPD_GUARD_H
 #define NOMPD_GUARD_H
 
-#include "collection.h"
+#include <stddef.h>
+
 #include "error.h"
 #include "options.h"
 #include "tally.h"
@@ -14,7 +15,7 @@
 #define GUARD_FLOOR 10
 
 /* 0 = let through; -1 = held (STATUS_HELD), a line for each collection. */
-int guard_check(const struct tally tallies[COLLECTION_RAW_MAX],
+int guard_check(const struct tally *tallies, size_t count,
     struct max_delete max_delete, struct error *err);
 
 #endif

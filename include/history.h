@@ -2,9 +2,9 @@
 #ifndef NOMPD_HISTORY_H
 #define NOMPD_HISTORY_H
 
-#include <stdint.h>
+#include <bson/bson.h>
+#include <stddef.h>
 
-#include "collection.h"
 #include "error.h"
 #include "stage.h"
 #include "store.h"
@@ -17,11 +17,16 @@
 /* Keys of one further part, as BSON. */
 #define MAX_PART_KEY_BYTES (256 * 1024)
 
+/* The entry's member that says what a bulk run asked for and got. */
+#define HISTORY_BULK "Bulk"
+
 /*
- * Writes the entry: further parts of long key lists first, the entry last.
+ * Writes the entry, whose times and version are filled in: further parts of
+ * long key lists first, the entry last.  bulk is its member of that name, or
+ * NULL.
  */
 int history_write(struct stage *stage, struct store *store,
-    const struct tally tallies[COLLECTION__MAX], int64_t version,
-    int64_t synced_at_ms, int64_t duration_ms, struct error *err);
+    const struct tally *tallies, size_t count, struct store_history *entry,
+    const bson_t *bulk, struct error *err);
 
 #endif

@@ -1,7 +1,8 @@
 /*
  * Moves bytes over HTTP: several chains of requests side by side, each to its
- * end, with limits, redirects within the origin, and retries.  It judges no
- * content.  (RFC 9110; limits and retries: nompd-sync(1), UPSTREAM)
+ * end, with limits, redirects, and retries.  It judges no content.  Nothing
+ * below TLS 1.2 is spoken, and no redirect leads from https to http.  (RFC
+ * 9110; limits and retries: nompd-sync(1), UPSTREAM)
  */
 #ifndef NOMPD_HTTP_H
 #define NOMPD_HTTP_H
@@ -29,6 +30,17 @@ struct http_config {
 	const char *ca_file;	/* PEM; NULL: the system's */
 	unsigned    retries;	/* of one request */
 	int64_t	    timeout_ms; /* of one attempt, to its last byte */
+	unsigned    max_active; /* chains side by side; 0: all */
+	/*
+	 * Gives the value of the Authorization header for an attempt at url:
+	 * *value is heap (wiped and freed by http), or NULL: none is sent.
+	 * anew: the last one was refused with 401, get another (once for a
+	 * request).  -1 with *err ends it all.  It may call http_call().  NULL:
+	 * there is no such header.
+	 */
+	int (*authorize)(void *ctx, const char *url, bool anew, char **value,
+	    struct error *err);
+	void *authorize_ctx;
 };
 
 /* Who takes the bytes.  Each call gets the request's ctx; -1 ends it all. */
@@ -48,6 +60,12 @@ struct http_sink {
 	/* Words for an error message from the body of a refusal; may be empty.
 	 * text has room for MAX_OUTCOME_TEXT bytes. */
 	void (*describe)(const uint8_t *body, size_t len, char *text);
+	/*
+	 * A final refusal: the status is not 2xx, after the retries.  1: the
+	 * chain goes on with *url (heap, taken over) instead, which it is for
+	 * the sink to bound; 0: it is the error it is; -1 with *err.  NULL: 0.
+	 */
+	int (*refused)(void *ctx, long status, char **url, struct error *err);
 };
 
 struct http_request {
@@ -55,6 +73,15 @@ struct http_request {
 	const char	       *name; /* for messages; may change in end */
 	const struct http_sink *sink;
 	void		       *ctx;
+	const char	       *accept; /* media types; NULL: JSON, NDJSON */
+	/*
+	 * No key and no Authorization header is sent, redirects may leave the
+	 * origin, and the query of the URL, which may be a secret, is in no
+	 * message.
+	 */
+	bool is_open;
+	/* Redirects may leave the origin; beyond it the same holds. */
+	bool may_leave;
 };
 
 /*
@@ -63,5 +90,9 @@ struct http_request {
  */
 int http_run(const struct http_config *config,
     const struct http_request *requests, size_t count, struct error *err);
+
+/* What to do about a 401 or 403 where key or token went along, in words to put
+ * behind the sentence, with a blank before them. */
+const char *http_advice(const struct http_config *config);
 
 #endif

@@ -49,8 +49,11 @@ typedef int (*json_part_fn)(void *ctx, const struct json_part_info *info,
 
 struct json_bson;
 
-/* fn and ctx are borrowed.  The caller frees the result. */
-struct json_bson *json_bson_new(json_part_fn fn, void *ctx);
+/*
+ * fn and ctx are borrowed.  is_whole: every top-level object is given whole,
+ * also a Bundle.  The caller frees the result.
+ */
+struct json_bson *json_bson_new(json_part_fn fn, void *ctx, bool is_whole);
 void json_bson_free(struct json_bson *json);
 
 /* Makes it ready for another text. */

@@ -14,7 +14,7 @@
 #include "response.h"
 
 /* Bytes of an entity tag's text, its NUL included. */
-#define MAX_ETAG_TEXT 96
+#define MAX_ETAG_TEXT 160
 /* Larger answers are not kept; a temporary folder may lie in memory. */
 #define MAX_KEPT_BYTES (16LL * 1024 * 1024)
 

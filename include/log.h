@@ -13,6 +13,9 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO,
 	LOG_LEVEL_DEBUG, LOG_LEVEL__MAX };
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON, LOG_FORMAT__MAX };
 
+/* Tokens that are kept out of the log at a time. */
+#define MAX_LOG_TOKENS 4
+
 /* Before this call: level info, text, no progress. */
 void log_init(enum log_level level, enum log_format format, bool progress);
 
@@ -21,6 +24,13 @@ void log_init(enum log_level level, enum log_format format, bool progress);
  * The text is borrowed until log_forget_secret(); NULL or empty is ignored.
  */
 void log_hide_secret(const char *secret);
+/*
+ * The same for a token, of which there are several in a run: the log keeps
+ * copies of the last MAX_LOG_TOKENS (in guarded memory), because a message may
+ * tell of one that is gone.
+ */
+void log_hide_token(const char *token);
+/* Of all of them. */
 void log_forget_secret(void);
 
 void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

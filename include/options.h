@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "apikey.h"
+#include "bulk_job.h"
 #include "error.h"
 #include "log.h"
 #include "store_place.h"
@@ -19,8 +20,8 @@
 struct secret;
 
 enum command { COMMAND_RUN, COMMAND_INIT, COMMAND_HISTORY, COMMAND_SHOW,
-	COMMAND_RECONVERT, COMMAND_COPY, COMMAND_SERVE, COMMAND_KEY_ADD,
-	COMMAND_KEY_LIST, COMMAND_KEY_REVOKE, COMMAND__MAX };
+	COMMAND_RECONVERT, COMMAND_COPY, COMMAND_KEYGEN, COMMAND_SERVE,
+	COMMAND_KEY_ADD, COMMAND_KEY_LIST, COMMAND_KEY_REVOKE, COMMAND__MAX };
 
 struct program;
 extern const struct program program_sync;  /* nompd-sync(1) */
@@ -36,6 +37,44 @@ struct max_delete {
 	uint64_t value;
 };
 
+/* Files of an export that are fetched side by side; more is no faster, and less
+ * polite. */
+#define MAX_DOWNLOADS 32
+
+enum mode { MODE_API, MODE_BULK, MODE__MAX };
+enum save { SAVE_BY_EXPORT, SAVE_OVERWRITE, SAVE_MERGE, SAVE__MAX };
+
+/*
+ * The bulk mode (nompd-bulk(7)) and its keys.  types are sorted, without
+ * repetition, and like filters and elements NULL-terminated; NULL stands for
+ * what was not given.
+ */
+struct bulk_options {
+	char	    **types;
+	bool	      patients;
+	const char   *group;
+	char	    **filters;
+	char	    **elements;
+	enum bulk_kick_off kick_off;
+	unsigned      max_downloads;
+	int64_t	      max_poll_wait_ms;
+	enum save     save;
+	const char   *since; /* "auto" or an instant */
+	bool	      full_refresh;
+	int64_t	      overlap_ms;
+	unsigned      reconcile_every; /* 0: never */
+	bool	      quarantines;
+	unsigned      max_bad;
+	bool	      no_resume;
+	const char   *spool;
+	const char   *client_id;
+	const char   *private_key_file;
+	const char   *public_jwks_file; /* keygen */
+	const char   *alg;		/* keygen: "ES384" or "RS384" */
+	const char   *token_url;
+	const char   *token_scope;
+};
+
 /*
  * Texts are borrowed from argv and the environment; options_clear() frees the
  * rest.  Invariant after options_parse() gave 0: help or version is set, or
@@ -47,6 +86,7 @@ struct options {
 	enum command	   command;
 	bool		   help;	    /* --help: print and end */
 	bool		   version;	    /* --version: print and end */
+	enum mode	   mode;
 	const char	  *upstream;	    /* base URL */
 	struct secret	  *upstream_key;    /* NULL: none */
 	const char	  *upstream_key_header;
@@ -63,6 +103,7 @@ struct options {
 	int64_t		   deadline_ms;	    /* the whole run */
 	int64_t		   wait_ms;	    /* for another run to end */
 	const char	  *ca_file;	    /* NULL: the system's */
+	struct bulk_options bulk;
 	enum log_level	   log_level;
 	enum log_format	   log_format;
 	enum progress_mode progress;

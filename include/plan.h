@@ -6,14 +6,17 @@
 #ifndef NOMPD_PLAN_H
 #define NOMPD_PLAN_H
 
-#include "collection.h"
 #include "error.h"
 #include "stage.h"
 #include "store.h"
 #include "tally.h"
 
-/* Plans a collection, raw or output, from its staged list, and counts. */
+/*
+ * Plans a collection from its staged list, and counts.  A resource that is
+ * older, or less, than what the store has of it changes nothing.  -1 also
+ * (STATUS_PROTOCOL) when a key is to be deleted and comes as well.
+ */
 int plan_collection(struct stage *stage, struct store *store,
-    enum collection collection, struct tally *tally, struct error *err);
+    struct tally *tally, struct error *err);
 
 #endif

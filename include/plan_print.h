@@ -2,8 +2,11 @@
 #ifndef NOMPD_PLAN_PRINT_H
 #define NOMPD_PLAN_PRINT_H
 
+#include <stddef.h>
+
 #include "error.h"
 #include "stage.h"
+#include "tally.h"
 
 /*
  * Writes {"collection":...,"key":...,"act":"add"|"update"|"delete"} for each
@@ -11,6 +14,7 @@
  * to standard error when path is NULL.  -1 (STATUS_STORE): it cannot be
  * written.
  */
-int plan_print(struct stage *stage, const char *path, struct error *err);
+int plan_print(struct stage *stage, const struct tally *tallies, size_t count,
+    const char *path, struct error *err);
 
 #endif

@@ -19,5 +19,11 @@ bool retry_is_status(long status);
  * full jitter, or the seconds that Retry-After asks for (0: it is not there).
  */
 int64_t retry_wait_ms(unsigned attempt, int64_t retry_after_s);
+/*
+ * The same between two questions whether something is done, of which asked came
+ * before: the same backoff, but never at once, because the answer "not yet" is
+ * as it should be (at least three quarters of its upper end).
+ */
+int64_t retry_poll_wait_ms(unsigned asked);
 
 #endif

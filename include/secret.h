@@ -9,6 +9,8 @@
 
 /* The longest secret that is taken, in bytes. */
 #define MAX_SECRET_BYTES 4096
+/* The longest token: one may list all that its holder may do. */
+#define MAX_TOKEN_BYTES (16 * 1024)
 
 struct secret;
 
@@ -16,6 +18,7 @@ struct secret;
 enum secret_kind {
 	SECRET_KEY,	 /* nothing: it goes into a header line */
 	SECRET_PASSWORD, /* all but control characters */
+	SECRET_TOKEN,	 /* nothing, and no blanks either */
 };
 
 /*
@@ -37,6 +40,9 @@ int secret_from_file(const char *variable, const char *path,
 /* A password that is a text in memory; name is how errors call it.  The caller
  * wipes text. */
 int secret_from_text(const char *name, const char *text, struct secret **out,
+    struct error *err);
+/* The same for a token of up to MAX_TOKEN_BYTES (RFC 6750, 2.1). */
+int secret_from_token(const char *name, const char *text, struct secret **out,
     struct error *err);
 /* Overwrites a text with zeros, whatever the compiler thinks of it. */
 void secret_wipe(char *text);

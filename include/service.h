@@ -13,12 +13,20 @@
 #include "response.h"
 #include "store.h"
 
+/* So many full lists are kept; more are made each time. */
+#define MAX_KEPT_LISTS 16
+
+struct kept_list {
+	char	   *collection; /* NULL: a free row */
+	struct kept kept;
+};
+
 struct service {
 	const struct options *opts;
 	struct store	     *store; /* NULL: not open */
 	bool		      is_lasting; /* more requests will come */
 	/* The full lists; of a program that lasts. */
-	struct kept	      kept[COLLECTION__MAX];
+	struct kept_list      lists[MAX_KEPT_LISTS];
 };
 
 /*
@@ -29,11 +37,13 @@ int service_begin(struct service *service, struct store **out,
     struct error *err);
 /* The answer is done; failed says that the store is better opened anew. */
 void service_end(struct service *service, bool failed);
+/* Where the full list of a collection is kept; NULL: there is no room. */
+struct kept *service_kept(struct service *service, const char *collection);
 /* Frees all that it has. */
 void service_clear(struct service *service);
 
 /* Bytes of what is asked, as the log shows it, with its NUL. */
-#define MAX_QUESTION_TEXT 64
+#define MAX_QUESTION_TEXT 128
 
 /* One request and its answer. */
 struct exchange {
@@ -41,6 +51,8 @@ struct exchange {
 	const struct request *request;
 	struct response	      response;
 	int		      argument; /* of the route */
+	/* What stands in the path for the route's {type}: letters. */
+	char		      type[MAX_COLLECTION_NAME + 1];
 	char		      question[MAX_QUESTION_TEXT];
 };
 
@@ -50,7 +62,8 @@ struct exchange {
  */
 typedef int (*page_fn)(struct exchange *exchange, struct error *err);
 
-/* The answers; argument is the collection where there is one. */
+/* The answers; the argument of page_diff is the collection, or COLLECTION__MAX
+ * for the one of the type. */
 int page_diff(struct exchange *exchange, struct error *err);
 int page_live(struct exchange *exchange, struct error *err);
 int page_ready(struct exchange *exchange, struct error *err);

@@ -6,11 +6,14 @@
  * Life of a run:
  *
  *	store_open, lease_take,
+ *	store_notes_open ..., store_note_put	what outlives a run that dies
  *	store_begin,				reads see one state from here
  *	store_version_raise,
+ *	store_collection_make ...		where it may not be there
  *	store_writer_open, _put, _delete, _close	once a collection
  *	store_history_keys_put ..., store_history_put,
  *	store_publish				visible from here
+ *	store_notes_delete			when they are of no use any more
  *	store_close				frees the lease
  *
  * A copy (copy.h) is made in several of these rounds, without a version of its
@@ -32,6 +35,11 @@
 
 /* Bytes of a text that names a lease's holder, its NUL included. */
 #define MAX_HOLDER_TEXT 256
+/* Collections of records in a store.  FHIR has fewer types than that. */
+#define MAX_COLLECTIONS 512
+/* Bytes of a note's id, and of the note as BSON. */
+#define MAX_NOTE_ID 1024
+#define MAX_NOTE_BYTES (8 * 1024 * 1024)
 
 struct store;
 struct store_place;
@@ -108,6 +116,25 @@ int store_versions_set(struct store *store,
     const struct store_versions *versions, struct error *err);
 
 /*
+ * The names of all collections of records in the store: the five, which are
+ * always there, then the others (collection.h) in byte order.  *out is a
+ * NULL-terminated array for words_free().
+ */
+int store_collections_get(struct store *store, char ***out,
+    struct error *err);
+/*
+ * Makes a collection (collection_is_extra()) when it is not there; in a run,
+ * after store_begin().  What of it a run that is not published leaves is empty.
+ * -1 (STATUS_STORE): another one differs from it in case alone, there are
+ * MAX_COLLECTIONS, or what is there under that name is none of the store's.
+ */
+int store_collection_make(struct store *store, const char *name,
+    struct error *err);
+
+/*
+ * A collection that is not there reads as an empty one below, and nothing can
+ * be written to it.
+ *
  * The old state of a collection, tombstones included, in ascending byte order
  * of the keys (a cursor that is not ascending fails with STATUS_STORE).
  */
@@ -235,6 +262,33 @@ int store_history_parts_open(struct store *store, struct store_cursor **out,
  * both of the above. */
 int store_history_keys_next(struct store_cursor *cursor,
     struct store_history_keys *keys, struct error *err);
+
+/*
+ * Notes: small BSON documents under ids of ASCII characters, which a run keeps
+ * for the next one.  They are written at once, whatever becomes of the run, so
+ * that store_note_put() and store_notes_delete() need the lease and must not
+ * stand between store_begin() and store_publish(), where SQLite would make them
+ * a part of the run.
+ */
+struct store_note {
+	const char    *id;
+	const uint8_t *data; /* BSON */
+	size_t	       len;
+};
+/* Writes a note, or replaces the one with its id; it is on disk then.  -1
+ * (STATUS_STORE): also when id or note is too long. */
+int store_note_put(struct store *store, const char *id, const uint8_t *data,
+    size_t len, struct error *err);
+/* The notes whose ids begin with prefix, in ascending byte order of their
+ * ids.  No note may be written or deleted while the cursor is open. */
+int store_notes_open(struct store *store, const char *prefix,
+    struct store_cursor **out, struct error *err);
+/* 1 = *note filled (borrowed until the next call), 0 = end, -1 = failed. */
+int store_notes_next(struct store_cursor *cursor, struct store_note *note,
+    struct error *err);
+/* Deletes them; it is no error when there is none. */
+int store_notes_delete(struct store *store, const char *prefix,
+    struct error *err);
 
 /* Closes a cursor of any kind; NULL is fine. */
 void store_cursor_close(struct store_cursor *cursor);

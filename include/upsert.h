@@ -4,14 +4,14 @@
 
 #include <stdint.h>
 
-#include "collection.h"
 #include "error.h"
 #include "stage.h"
 #include "store.h"
+#include "tally.h"
 
 /* Every record that changes gets version and now_ms. */
 int upsert_collection(struct stage *stage, struct store *store,
-    enum collection collection, int64_t version, int64_t now_ms,
+    const struct tally *tally, int64_t version, int64_t now_ms,
     struct error *err);
 
 #endif

@@ -6,6 +6,8 @@
 
 #include "error.h"
 
+struct buf;
+
 /* Bytes of a URL that is taken from a response. */
 #define MAX_URL_BYTES 8192
 
@@ -23,10 +25,20 @@ int url_resolve(const char *base, const char *reference, char **out,
 /* True when scheme, host and port (default ports filled in) are the same. */
 bool url_is_same_origin(const char *one, const char *other);
 
+/* True when the way from one to other leaves https. */
+bool url_is_downgrade(const char *one, const char *other);
+/* Appends text with all but the unreserved characters (RFC 3986, 2.3) percent-
+ * encoded: a value of a query. */
+void url_append_escaped(struct buf *out, const char *text);
 /* True when reference is not relative. */
 bool url_has_scheme(const char *reference);
 /* True for a file: URL. */
 bool url_is_file(const char *url);
+/* True for an https: URL. */
+bool url_is_https(const char *url);
+/* True when its host is this machine by name or number: localhost, 127.0.0.0/8
+ * or [::1]. */
+bool url_is_loopback(const char *url);
 
 /*
  * The path of a file: URL, its percent escapes decoded; the caller frees

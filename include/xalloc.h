@@ -28,4 +28,13 @@ char *xasprintf(const char *fmt, ...)
 char *xvasprintf(const char *fmt, va_list ap)
     __attribute__((format(printf, 1, 0), returns_nonnull));
 
+/*
+ * The two functions for a library that keeps secrets in memory of its own
+ * (json_set_alloc_funcs()): what is freed is overwritten with zeros first.
+ * The memory is that of malloc(): where free() gets it, it is only not wiped.
+ */
+void *xalloc_wiped(size_t size);
+/* NULL is fine. */
+void xfree_wiped(void *ptr);
+
 #endif

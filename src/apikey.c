@@ -1,10 +1,10 @@
 #include <errno.h>
-#include <fcntl.h>
 #include <sodium.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "apikey_int.h"
+#include "private_file.h"
 
 #define BLANKS " \t\r"
 /* A date and time as clock_format() writes it, and a little more. */
@@ -70,56 +70,32 @@ apikey_hash(const char *text, char hex[HASH_TEXT_BYTES])
 	hash_format(hash, hex);
 }
 
-/* A file that others may read or change guards nothing. */
-static int
-check_mode(const struct stat *info, struct error *err)
-{
-	if (!S_ISREG(info->st_mode))
-		return error_set(err, STATUS_STORE, "not a file");
-	if ((info->st_mode & (S_IWGRP | S_IRWXO)) != 0)
-		return error_set(err, STATUS_STORE, "open to others (mode"
-		    " %04o); chmod 600 it, or 640 for a group that may read",
-		    (unsigned)info->st_mode & 07777U);
-	if (info->st_size > MAX_APIKEYS_BYTES)
-		return error_set(err, STATUS_STORE, "larger than %d bytes",
-		    MAX_APIKEYS_BYTES);
-	return 0;
-}
-
-static int
-read_all(int fd, struct buf *out, struct error *err)
-{
-	ssize_t n;
-
-	while (out->len <= MAX_APIKEYS_BYTES) {
-		n = TEMP_FAILURE_RETRY(read(fd, buf_reserve(out, BUFSIZ),
-		    BUFSIZ));
-		if (n == 0)
-			return 0;
-		if (n == -1)
-			return error_set(err, STATUS_STORE, "%s",
-			    strerror(errno));
-		out->len += (size_t)n;
-	}
-	return error_set(err, STATUS_STORE, "larger than %d bytes",
-	    MAX_APIKEYS_BYTES);
-}
-
 int
 apikey_read(const char *path, struct buf *out, struct stat *info,
     struct error *err)
 {
-	int fd, rc = -1;
+	ssize_t n;
+	int	fd, rc = -1;
 
-	/* A named pipe must not make anyone wait. */
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	if (fd == -1 || fstat(fd, info) == -1)
-		(void)error_set(err, STATUS_STORE, "%s", strerror(errno));
-	else if (check_mode(info, err) == 0)
-		rc = read_all(fd, out, err);
-	if (fd != -1)
-		(void)close(fd);
-	return rc == -1 ? error_prefix(err, "keys file %s", path) : 0;
+	fd = private_file_open(path, MAX_APIKEYS_BYTES, STATUS_STORE, info,
+	    err);
+	if (fd == -1)
+		return error_prefix(err, "keys file %s", path);
+	/* One byte to notice a file that grows. */
+	n = private_file_read(fd, buf_reserve(out, MAX_APIKEYS_BYTES + 1),
+	    MAX_APIKEYS_BYTES + 1);
+	if (n == -1)
+		(void)error_set(err, STATUS_STORE, "keys file %s: %s", path,
+		    strerror(errno));
+	else if (n > MAX_APIKEYS_BYTES)
+		(void)error_set(err, STATUS_STORE, "keys file %s: larger than"
+		    " %d bytes", path, MAX_APIKEYS_BYTES);
+	else {
+		out->len += (size_t)n;
+		rc = 0;
+	}
+	(void)close(fd);
+	return rc;
 }
 
 /* The next word of the line, or one of no bytes. */

@@ -16,6 +16,7 @@
 #include "apikey_int.h"
 #include "clock.h"
 #include "log.h"
+#include "private_file.h"
 #include "xalloc.h"
 
 /* Random bytes of a key. */
@@ -132,22 +133,6 @@ keep_rights(const struct edit *edit, int fd)
 	return fchmod(fd, edit->info.st_mode & 07777U);
 }
 
-static int
-write_all(int fd, const struct buf *data)
-{
-	size_t	done = 0;
-	ssize_t n;
-
-	while (done < data->len) {
-		n = TEMP_FAILURE_RETRY(write(fd, data->data + done,
-		    data->len - done));
-		if (n == -1)
-			return -1;
-		done += (size_t)n;
-	}
-	return 0;
-}
-
 /* The new content takes the place of the old one. */
 static int
 edit_commit(struct edit *edit, struct error *err)
@@ -166,7 +151,8 @@ edit_commit(struct edit *edit, struct error *err)
 		return fail(edit, "write a new one beside it", err);
 	if (keep_rights(edit, fd) == -1)
 		(void)fail(edit, "keep its owner, group and mode", err);
-	else if (write_all(fd, &edit->new) == -1 || fsync(fd) == -1)
+	else if (private_file_write(fd, edit->new.data,
+	    edit->new.len) == -1 || fsync(fd) == -1)
 		(void)fail(edit, "write a new one beside it", err);
 	else if (rename(edit->aside, edit->path) == -1)
 		(void)fail(edit, "replace it", err);

@@ -330,7 +330,7 @@ bundle_new(const char *resource_type, bundle_resource_fn fn, void *ctx)
 	bundle->resource_type = resource_type;
 	bundle->fn = fn;
 	bundle->ctx = ctx;
-	bundle->json = json_bson_new(on_part, bundle);
+	bundle->json = json_bson_new(on_part, bundle, false);
 	bundle->hasher = hasher_new();
 	return bundle;
 }

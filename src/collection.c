@@ -1,7 +1,13 @@
 #include <stddef.h>
 #include <string.h>
+#include <strings.h>
 
 #include "collection.h"
+
+#define CAPITALS "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define LETTERS	 CAPITALS "abcdefghijklmnopqrstuvwxyz"
+/* The store's own collections begin so. */
+#define OWN_PREFIX "Sync"
 
 static const struct {
 	const char *name;
@@ -47,4 +53,21 @@ collection_find(const char *name)
 			break;
 	}
 	return (enum collection)i;
+}
+
+bool
+collection_is_extra(const char *name)
+{
+	size_t len = strlen(name);
+	int    i;
+
+	if (len == 0 || len > MAX_COLLECTION_NAME ||
+	    strspn(name, LETTERS) != len || strspn(name, CAPITALS) == 0 ||
+	    strncasecmp(name, OWN_PREFIX, strlen(OWN_PREFIX)) == 0)
+		return false;
+	for (i = 0; i < COLLECTION__MAX; i++) {
+		if (strcasecmp(rows[i].name, name) == 0)
+			return false;
+	}
+	return true;
 }

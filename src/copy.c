@@ -3,12 +3,12 @@
 #include <string.h>
 
 #include "clock.h"
-#include "collection.h"
 #include "copy.h"
 #include "lease.h"
 #include "log.h"
 #include "stop.h"
 #include "store.h"
+#include "words.h"
 #include "xalloc.h"
 
 /* A batch of records is published when it has so many or so many bytes: what a
@@ -28,6 +28,7 @@ struct copy {
 	struct store	     *to;
 	struct store	     *held;
 	struct store_versions versions; /* of from */
+	char		    **collections; /* of from */
 	int64_t		     *finished; /* the versions of its history ... */
 	size_t		      n_finished; /* ... newest first */
 	struct copy_result   *result;
@@ -73,6 +74,8 @@ open_stores(struct copy *copy, struct error *err)
 	    store_begin(copy->from, err) == -1 ||
 	    store_begin(copy->held, err) == -1)
 		return -1;
+	if (store_collections_get(copy->from, &copy->collections, err) == -1)
+		return -1;
 	return store_versions_get(copy->from, &copy->versions, err);
 }
 
@@ -116,13 +119,31 @@ check_history(struct copy *copy, struct store_cursor *held,
 }
 
 static int
+check_collections(struct copy *copy, struct error *err)
+{
+	char **held;
+	size_t i;
+	int    rc;
+
+	rc = store_collections_get(copy->held, &held, err);
+	for (i = 0; rc == 0 && held[i] != NULL; i++) {
+		if (!words_has(copy->collections, held[i]))
+			rc = refuse(copy, err, "it has a collection that is"
+			    " none of");
+	}
+	words_free(held);
+	return rc;
+}
+
+static int
 check_target(struct copy *copy, struct error *err)
 {
 	struct store_versions versions;
 	struct store_cursor  *held = NULL, *source = NULL;
 	int		      rc = -1;
 
-	if (store_versions_get(copy->held, &versions, err) == -1)
+	if (store_versions_get(copy->held, &versions, err) == -1 ||
+	    check_collections(copy, err) == -1)
 		return -1;
 	if (versions.raised > copy->versions.raised)
 		return refuse(copy, err, "its version is above that of");
@@ -426,15 +447,16 @@ verify(struct copy *copy, enum digest_part part, struct error *err)
 static int
 copy_all(struct copy *copy, struct error *err)
 {
-	int i;
+	char *const *name;
 
 	/* First, so that a run on an unfinished copy counts on from there. */
 	if (store_begin(copy->to, err) == -1 ||
 	    (copy->versions.raised > 0 &&
 	    store_versions_set(copy->to, &copy->versions, err) == -1))
 		return -1;
-	for (i = 0; i < COLLECTION__MAX; i++) {
-		if (copy_collection(copy, collection_name(i), err) == -1)
+	for (name = copy->collections; *name != NULL; name++) {
+		if (store_collection_make(copy->to, *name, err) == -1 ||
+		    copy_collection(copy, *name, err) == -1)
 			return -1;
 	}
 	if (verify(copy, DIGEST_RECORDS, err) == -1 ||
@@ -466,6 +488,7 @@ copy_store(const struct options *opts, struct copy_result *result,
 	store_close(copy.held);
 	store_close(copy.to);
 	store_close(copy.from);
+	words_free(copy.collections);
 	free(copy.finished);
 	return rc;
 }

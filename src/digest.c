@@ -1,10 +1,10 @@
 #include <sodium.h>
 #include <string.h>
 
-#include "collection.h"
 #include "digest.h"
 #include "log.h"
 #include "stop.h"
+#include "words.h"
 
 /* Each text and blob goes in behind its length, each number as eight bytes
  * (big-endian), so that no two stores give the same bytes. */
@@ -64,6 +64,21 @@ add_collection(crypto_hash_sha256_state *state, struct store *store,
 		    (long long)out->records);
 	}
 	store_cursor_close(cursor);
+	return rc;
+}
+
+static int
+add_records(crypto_hash_sha256_state *state, struct store *store,
+    struct digest *out, struct error *err)
+{
+	char **names;
+	size_t i;
+	int    rc;
+
+	rc = store_collections_get(store, &names, err);
+	for (i = 0; rc == 0 && names[i] != NULL; i++)
+		rc = add_collection(state, store, names[i], out, err);
+	words_free(names);
 	return rc;
 }
 
@@ -131,15 +146,11 @@ digest_store(struct store *store, enum digest_part part, struct digest *out,
 {
 	crypto_hash_sha256_state state;
 	uint8_t			 hash[HASH_BYTES];
-	int			 i;
 
 	*out = (struct digest){ .records = 0 };
 	(void)crypto_hash_sha256_init(&state);
-	for (i = 0; i < COLLECTION__MAX; i++) {
-		if (add_collection(&state, store, collection_name(i), out,
-		    err) == -1)
-			return -1;
-	}
+	if (add_records(&state, store, out, err) == -1)
+		return -1;
 	if (part == DIGEST_ALL && add_runs(&state, store, out, err) == -1)
 		return -1;
 	(void)crypto_hash_sha256_final(&state, hash);

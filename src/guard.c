@@ -15,12 +15,19 @@ is_all(struct max_delete max_delete)
 	return max_delete.is_percent && max_delete.value >= ALL_PERCENT;
 }
 
+/* Of outputs their raw records are judged. */
+static bool
+is_judged(const struct tally *tally)
+{
+	return !tally->is_output && !tally->is_aside;
+}
+
 /* The upstream gave nothing although there is something. */
 static bool
 is_emptied(const struct tally *tally)
 {
-	return tally->live > 0 &&
-	    tally->added + tally->updated + tally->unchanged == 0;
+	return !tally->is_merged && tally->live > 0 && tally->added +
+	    tally->updated + tally->unchanged + tally->stale == 0;
 }
 
 static bool
@@ -34,31 +41,33 @@ is_over(const struct tally *tally, struct max_delete max_delete)
 }
 
 static void
-describe(const struct tally *tally, enum collection collection,
-    struct max_delete max_delete, char *text, size_t size)
+describe(const struct tally *tally, struct max_delete max_delete, char *text,
+    size_t size)
 {
 	size_t len = strlen(text);
 
 	if (is_emptied(tally))
 		(void)snprintf(text + len, size - len, "%s: the upstream gave"
 		    " no usable record, the store holds %" PRIu64 " live"
-		    " ones\n", collection_name(collection), tally->live);
+		    " ones\n", tally->name, tally->live);
 	else
 		(void)snprintf(text + len, size - len, "%s: %" PRIu64 " of %"
 		    PRIu64 " live records would be deleted (allowed are %"
-		    PRIu64 "%s)\n", collection_name(collection),
+		    PRIu64 "%s)\n", tally->name,
 		    tally->deleted, tally->live, max_delete.value,
 		    max_delete.is_percent ? " %" : "");
 }
 
 /* The smallest value that lets all of the run through. */
 static void
-advise(const struct tally tallies[COLLECTION_RAW_MAX], char *text, size_t size)
+advise(const struct tally *tallies, size_t count, char *text, size_t size)
 {
 	uint64_t most = 0;
-	int	 i;
+	size_t	 i;
 
-	for (i = 0; i < COLLECTION_RAW_MAX; i++) {
+	for (i = 0; i < count; i++) {
+		if (!is_judged(&tallies[i]))
+			continue;
 		if (is_emptied(&tallies[i])) {
 			(void)snprintf(text, size, "100%%");
 			return;
@@ -70,22 +79,22 @@ advise(const struct tally tallies[COLLECTION_RAW_MAX], char *text, size_t size)
 }
 
 int
-guard_check(const struct tally tallies[COLLECTION_RAW_MAX],
+guard_check(const struct tally *tallies, size_t count,
     struct max_delete max_delete, struct error *err)
 {
-	char text[MAX_ERROR_TEXT / 2] = "", value[MAX_VALUE_TEXT];
-	int  i;
+	char   text[MAX_ERROR_TEXT / 2] = "", value[MAX_VALUE_TEXT];
+	size_t i;
 
 	if (is_all(max_delete))
 		return 0;
-	for (i = 0; i < COLLECTION_RAW_MAX; i++) {
-		if (is_emptied(&tallies[i]) || is_over(&tallies[i], max_delete))
-			describe(&tallies[i], i, max_delete, text,
-			    sizeof(text));
+	for (i = 0; i < count; i++) {
+		if (is_judged(&tallies[i]) && (is_emptied(&tallies[i]) ||
+		    is_over(&tallies[i], max_delete)))
+			describe(&tallies[i], max_delete, text, sizeof(text));
 	}
 	if (text[0] == '\0')
 		return 0;
-	advise(tallies, value, sizeof(value));
+	advise(tallies, count, value, sizeof(value));
 	return error_set(err, STATUS_HELD, "the guard held the run; nothing"
 	    " was written\n%ssee what would be deleted with --dry-run --plan;"
 	    " if the upstream means it, --max-delete %s lets this run through",

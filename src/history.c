@@ -1,6 +1,7 @@
 #include <bson/bson.h>
 #include <stdio.h>
 
+#include "collection.h"
 #include "history.h"
 #include "xalloc.h"
 
@@ -96,7 +97,7 @@ write_parts(const struct context *context, struct stage_cursor *cursor,
 
 /* The keys of one act: as many as fit into the entry, the rest in parts. */
 static int
-append_keys(struct context *context, enum collection collection, enum act act,
+append_keys(struct context *context, const struct tally *tally, enum act act,
     bson_t *doc, struct error *err)
 {
 	struct stage_cursor *cursor;
@@ -106,7 +107,7 @@ append_keys(struct context *context, enum collection collection, enum act act,
 	bool		     is_ahead = false;
 	int		     rc;
 
-	if (stage_plan_open(context->stage, collection, act, &cursor, err) ==
+	if (stage_plan_open(context->stage, tally->list, act, &cursor, err) ==
 	    -1)
 		return -1;
 	(void)snprintf(name, sizeof(name), "%sKeys", act_names[act]);
@@ -117,15 +118,15 @@ append_keys(struct context *context, enum collection collection, enum act act,
 		xalloc_end();
 	bson_destroy(&keys);
 	if (rc == 0 && is_ahead)
-		rc = write_parts(context, cursor, &planned,
-		    collection_name(collection), act, err);
+		rc = write_parts(context, cursor, &planned, tally->name, act,
+		    err);
 	stage_cursor_close(cursor);
 	return rc;
 }
 
 static int
-append_tally(struct context *context, enum collection collection,
-    const struct tally *tally, bson_t *doc, struct error *err)
+append_tally(struct context *context, const struct tally *tally, bson_t *doc,
+    struct error *err)
 {
 	enum act act;
 
@@ -133,12 +134,13 @@ append_tally(struct context *context, enum collection collection,
 	append_number(doc, "Updated", tally->updated);
 	append_number(doc, "Unchanged", tally->unchanged);
 	append_number(doc, "Deleted", tally->deleted);
-	append_number(doc, "Skipped", tally->skipped);
+	append_number(doc, "Skipped", tally->skipped +
+	    tally->stale);
 	append_number(doc, "Duplicates", tally->duplicates);
-	if (collection == TREATMENT_GROUPS)
+	if (tally->list == TREATMENT_GROUPS)
 		append_number(doc, "Unresolved", tally->unresolved);
 	for (act = 0; act < ACT__MAX; act++) {
-		if (append_keys(context, collection, act, doc, err) == -1)
+		if (append_keys(context, tally, act, doc, err) == -1)
 			return -1;
 	}
 	return 0;
@@ -146,35 +148,33 @@ append_tally(struct context *context, enum collection collection,
 
 int
 history_write(struct stage *stage, struct store *store,
-    const struct tally tallies[COLLECTION__MAX], int64_t version,
-    int64_t synced_at_ms, int64_t duration_ms, struct error *err)
+    const struct tally *tallies, size_t count, struct store_history *entry,
+    const bson_t *bulk, struct error *err)
 {
 	struct context context = {
 		.stage = stage,
 		.store = store,
-		.version = version,
+		.version = entry->version,
 		.room = MAX_INLINE_KEY_BYTES,
 	};
-	struct store_history entry = {
-		.version = version,
-		.synced_at_ms = synced_at_ms,
-		.duration_ms = duration_ms,
-	};
 	bson_t doc, part;
-	int    i, rc = 0;
+	size_t i;
+	int    rc = 0;
 
 	bson_init(&doc);
-	for (i = 0; i < COLLECTION__MAX && rc == 0; i++) {
+	for (i = 0; i < count && rc == 0; i++) {
 		bson_init(&part);
-		rc = append_tally(&context, i, &tallies[i], &part, err);
-		if (!BSON_APPEND_DOCUMENT(&doc, collection_name(i), &part))
+		rc = append_tally(&context, &tallies[i], &part, err);
+		if (!BSON_APPEND_DOCUMENT(&doc, tallies[i].name, &part))
 			xalloc_end();
 		bson_destroy(&part);
 	}
-	entry.tallies = bson_get_data(&doc);
-	entry.tallies_len = doc.len;
+	if (bulk != NULL && !BSON_APPEND_DOCUMENT(&doc, HISTORY_BULK, bulk))
+		xalloc_end();
+	entry->tallies = bson_get_data(&doc);
+	entry->tallies_len = doc.len;
 	if (rc == 0)
-		rc = store_history_put(store, &entry, err);
+		rc = store_history_put(store, entry, err);
 	bson_destroy(&doc);
 	return rc;
 }

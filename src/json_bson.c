@@ -36,7 +36,7 @@ struct json_bson {
 	bool is_entry_due;	 /* the last name at the top was `entry` */
 	bool is_type_due;	 /* ... was `resourceType` */
 	bool is_resource;	 /* the top is known not to be a Bundle */
-	bool had_entries, is_cut, is_past_bom;
+	bool had_entries, is_cut, is_past_bom, is_whole;
 	bool is_at_end;		 /* of the text */
 	bool is_misplaced;	 /* a token, by the JSON grammar */
 	bool is_filled;		 /* there is more than white space */
@@ -228,8 +228,8 @@ begin_part(struct json_bson *json)
 	count_breaks(json, json->part_start);
 	if (json->values++ > 0 && !json->gap_has_break)
 		return fail(json, "a second value on the same line");
-	json->gap_has_break = json->value_has_break = false;
-	json->had_entries = json->is_resource = false;
+	json->gap_has_break = json->value_has_break = json->had_entries = false;
+	json->is_resource = json->is_whole;
 	return 0;
 }
 
@@ -419,13 +419,14 @@ parser_new(struct json_bson *json)
 }
 
 struct json_bson *
-json_bson_new(json_part_fn fn, void *ctx)
+json_bson_new(json_part_fn fn, void *ctx, bool is_whole)
 {
 	struct json_bson *json;
 
 	json = xcalloc(1, sizeof(*json));
 	json->fn = fn;
 	json->ctx = ctx;
+	json->is_whole = is_whole;
 	json->parser = parser_new(json);
 	return json;
 }
@@ -450,8 +451,7 @@ json_bson_reset(struct json_bson *json)
 	buf_clear(&json->held);
 	buf.len = 0;
 	*json = (struct json_bson){
-		.fn = json->fn,
-		.ctx = json->ctx,
+		.fn = json->fn, .ctx = json->ctx, .is_whole = json->is_whole,
 		.writer = { .buf = buf },
 	};
 	json->parser = parser_new(json);

@@ -10,7 +10,9 @@
 #include "clock.h"
 #include "error.h"
 #include "log.h"
+#include "secret.h"
 #include "stop.h"
+#include "xalloc.h"
 
 /* At most ten progress lines in a second. */
 #define PROGRESS_EVERY_MS 100
@@ -39,6 +41,8 @@ static struct {
 	bool		is_shown; /* a progress line stands there */
 	int64_t		next_ms;  /* no new one before this time */
 	const char     *secret;	  /* borrowed; NULL: none */
+	struct secret  *tokens[MAX_LOG_TOKENS]; /* NULL: none */
+	unsigned	next_token;
 } state = { .level = LOG_LEVEL_INFO };
 
 void
@@ -59,9 +63,38 @@ log_hide_secret(const char *secret)
 }
 
 void
+log_hide_token(const char *token)
+{
+	struct secret **place;
+	struct error	ignored;
+
+	if (token[0] == '\0')
+		return;
+	place = &state.tokens[state.next_token++ % MAX_LOG_TOKENS];
+	secret_free(*place);
+	if (secret_from_token("token", token, place, &ignored) == -1)
+		xalloc_end();
+}
+
+void
 log_forget_secret(void)
 {
+	int i;
+
 	state.secret = NULL;
+	for (i = 0; i < MAX_LOG_TOKENS; i++) {
+		secret_free(state.tokens[i]);
+		state.tokens[i] = NULL;
+	}
+}
+
+/* The i-th secret or NULL, for i up to MAX_LOG_TOKENS. */
+static const char *
+secret_at(int i)
+{
+	if (i == MAX_LOG_TOKENS)
+		return state.secret;
+	return state.tokens[i] != NULL ? secret_text(state.tokens[i]) : NULL;
 }
 
 static void
@@ -70,61 +103,57 @@ append_text(struct buf *out, const char *text)
 	buf_append(out, text, strlen(text));
 }
 
-/*
- * How many bytes at the end of text are the start of the secret.  A sentence
- * that was cut to fit a struct error may end in the middle of one.
- */
-static size_t
-cut_secret_len(const char *text, size_t len)
-{
-	size_t part;
-
-	if (len < MAX_ERROR_TEXT - 1)
-		return 0;
-	part = strlen(state.secret);
-	if (part > len)
-		part = len;
-	while (part > 0 &&
-	    memcmp(text + len - part, state.secret, part) != 0)
-		part--;
-	return part;
-}
-
 /* How many bytes of the secret text begins with. */
 static size_t
-common_len(const char *text)
+common_len(const char *secret, const char *text)
 {
 	size_t len = 0;
 
-	while (state.secret[len] != '\0' && text[len] == state.secret[len])
+	while (secret[len] != '\0' && text[len] == secret[len])
 		len++;
 	return len;
 }
 
 /*
- * Appends text to out with the secret blotted out, and what is left of it
+ * How many bytes at the start of text belong to a secret, which may be cut off.
+ * A sentence that was cut to fit a struct error may end in the middle of one.
+ */
+static size_t
+hidden_len(const char *text, bool may_be_cut)
+{
+	const char *secret;
+	size_t	    len;
+	int	    i;
+
+	for (i = 0; i <= MAX_LOG_TOKENS; i++) {
+		secret = secret_at(i);
+		if (secret == NULL)
+			continue;
+		len = common_len(secret, text);
+		if (secret[len] == '\0' || len >= MIN_SECRET_PART ||
+		    (may_be_cut && text[len] == '\0'))
+			return len;
+	}
+	return 0;
+}
+
+/*
+ * Appends text to out with the secrets blotted out, and what is left of one
  * where a longer text was cut.
  */
 static void
 append_redacted(struct buf *out, const char *text)
 {
-	const char *cut;
-	size_t	    whole, len;
+	bool   may_be_cut = strlen(text) >= MAX_ERROR_TEXT - 1;
+	size_t len;
 
-	if (state.secret == NULL) {
-		append_text(out, text);
-		return;
-	}
-	whole = strlen(state.secret);
-	len = strlen(text);
-	cut = text + len - cut_secret_len(text, len);
 	while (text[0] != '\0') {
-		len = common_len(text);
-		if (len == whole || len >= MIN_SECRET_PART || text == cut) {
+		len = hidden_len(text, may_be_cut);
+		if (len > 0)
 			append_text(out, BLOT);
-			text += len;
-		} else
-			buf_append_byte(out, (uint8_t)*text++);
+		else
+			buf_append_byte(out, (uint8_t)text[len++]);
+		text += len;
 	}
 }
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "command_keygen.h"
 #include "copy.h"
 #include "error.h"
 #include "log.h"
@@ -90,6 +91,7 @@ static int (*const commands[COMMAND__MAX])(const struct options *opts,
 	[COMMAND_SHOW] = command_show,
 	[COMMAND_RECONVERT] = command_run,
 	[COMMAND_COPY] = command_copy,
+	[COMMAND_KEYGEN] = command_keygen,
 };
 
 static int
@@ -110,6 +112,8 @@ main(int argc, char *argv[])
 	int	       rc;
 
 	standard_open();
+	/* Tokens and private keys are JSON as well. */
+	json_set_alloc_funcs(xalloc_wiped, xfree_wiped);
 	if (sodium_init() == -1)
 		xalloc_end();
 	rc = options_parse(&opts, &program_sync, argc, argv, &err);

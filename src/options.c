@@ -369,6 +369,12 @@ options_is_given(const struct parse *parse, const char *flag)
 	    &name) != NULL;
 }
 
+bool
+options_is_flag(const struct parse *parse, const char *flag)
+{
+	return parse->flags[find_flag(parse, flag, strlen(flag))] != NULL;
+}
+
 static bool
 is_known_variable(const char *name)
 {
@@ -427,13 +433,6 @@ give_faults(struct parse *parse, struct error *err)
 	    "", more);
 }
 
-/* True for --help and --version, which win over all else. */
-static bool
-is_asked(const struct parse *parse, const char *flag)
-{
-	return parse->flags[find_flag(parse, flag, strlen(flag))] != NULL;
-}
-
 /*
  * The command line with its passwords, of which argv has none any more: other
  * users of the machine can read that.
@@ -486,8 +485,8 @@ options_parse(struct options *opts, const struct program *program, int argc,
 	*opts = (struct options){ 0 };
 	words = take_words(opts, argc, argv);
 	read_arguments(&parse, argc, words);
-	opts->help = is_asked(&parse, "--help");
-	opts->version = is_asked(&parse, "--version");
+	opts->help = options_is_flag(&parse, "--help");
+	opts->version = options_is_flag(&parse, "--version");
 	if (opts->help || opts->version)
 		goto out;
 	read_words(&parse);
@@ -529,6 +528,9 @@ options_clear(struct options *opts)
 	store_place_clear(&opts->from);
 	store_place_clear(&opts->to);
 	words_free(opts->sync_command);
+	words_free(opts->bulk.types);
+	words_free(opts->bulk.filters);
+	words_free(opts->bulk.elements);
 	free_blanked(opts);
 	*opts = (struct options){ 0 };
 }

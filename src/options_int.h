@@ -44,7 +44,7 @@ struct option_row {
 	const char   *help;
 };
 
-#define MAX_OPTIONS 32
+#define MAX_OPTIONS 64
 extern const struct option_row option_rows[];
 extern const size_t	       option_count; /* at most MAX_OPTIONS */
 
@@ -116,6 +116,8 @@ void options_fault(struct parse *parse, const char *fmt, ...)
 const char *options_shown(char shown[MAX_SHOWN_BYTES], const char *value);
 /* The variable's value; NULL when it is unset or empty. */
 const char *options_variable(const char *name);
+/* Was it given as a flag? */
+bool options_is_flag(const struct parse *parse, const char *flag);
 /* Was it given, as a flag or a variable, be it good or not? */
 bool options_is_given(const struct parse *parse, const char *flag);
 /* Reads the password that the place of flag may want from the file that
@@ -126,5 +128,37 @@ void options_read_password(struct parse *parse, const char *flag,
 void options_help_password(FILE *out);
 /* Prints text, indented and broken between words. */
 void options_help_text(FILE *out, const char *text);
+
+/* An option_set_fn for a switch, but for where it is kept. */
+const char *options_set_switch(bool *out, const char *value);
+/* Of the bulk mode: option_set_fn each, and what the rows cannot say. */
+const char *options_set_mode(struct options *opts, const char *value);
+const char *options_set_type(struct options *opts, const char *value);
+const char *options_set_patients(struct options *opts, const char *value);
+const char *options_set_group(struct options *opts, const char *value);
+const char *options_set_type_filter(struct options *opts, const char *value);
+const char *options_set_elements(struct options *opts, const char *value);
+const char *options_set_kick_off(struct options *opts, const char *value);
+const char *options_set_max_downloads(struct options *opts, const char *value);
+const char *options_set_max_poll_wait(struct options *opts, const char *value);
+const char *options_set_save(struct options *opts, const char *value);
+const char *options_set_since(struct options *opts, const char *value);
+const char *options_set_full_refresh(struct options *opts, const char *value);
+const char *options_set_overlap(struct options *opts, const char *value);
+const char *options_set_reconcile_every(struct options *opts,
+    const char *value);
+const char *options_set_on_bad_record(struct options *opts, const char *value);
+const char *options_set_max_bad(struct options *opts, const char *value);
+const char *options_set_no_resume(struct options *opts, const char *value);
+const char *options_set_spool(struct options *opts, const char *value);
+const char *options_set_client_id(struct options *opts, const char *value);
+const char *options_set_private_key_file(struct options *opts,
+    const char *value);
+const char *options_set_public_jwks_file(struct options *opts,
+    const char *value);
+const char *options_set_token_url(struct options *opts, const char *value);
+const char *options_set_token_scope(struct options *opts, const char *value);
+const char *options_set_alg(struct options *opts, const char *value);
+void options_check_bulk(struct parse *parse);
 
 #endif

@@ -51,6 +51,8 @@ check_key(struct parse *parse)
 		return;
 	if (has_key)
 		read_key(parse, file);
+	else if (opts->bulk.client_id != NULL)
+		return;
 	else if (opts->upstream != NULL && !opts->no_upstream_key)
 		options_fault(parse, "%s: want the upstream's key, there or in "
 		    "a file named by %s; say --no-upstream-key if it takes "
@@ -64,6 +66,7 @@ check_run(struct parse *parse)
 		options_fault(parse, "--upstream: want the upstream's base "
 		    "URL, there or in NOMPD_UPSTREAM_URL; have none");
 	check_key(parse);
+	options_check_bulk(parse);
 }
 
 /* The two words behind show. */
@@ -78,14 +81,16 @@ check_show(struct parse *parse)
 	parse->opts->show_key = parse->arguments[1];
 	if (parse->opts->show_key[0] == '\0')
 		options_fault(parse, "show: want a key; have \"\"");
-	if (collection_find(parse->arguments[0]) != COLLECTION__MAX)
+	if (collection_find(parse->arguments[0]) != COLLECTION__MAX ||
+	    collection_is_extra(parse->arguments[0]))
 		return;
 	for (i = 0; i < COLLECTION__MAX; i++) {
 		buf_append(&names, i > 0 ? ", " : "", i > 0 ? 2 : 0);
 		buf_append(&names, collection_name(i),
 		    strlen(collection_name(i)));
 	}
-	options_fault(parse, "show: want a collection (%.*s); have \"%s\"",
+	options_fault(parse, "show: want a collection (%.*s, or a FHIR type); "
+	    "have \"%s\"",
 	    (int)names.len, (const char *)names.data,
 	    options_shown(shown, parse->arguments[0]));
 	buf_clear(&names);
@@ -174,7 +179,7 @@ const struct program program_sync = {
 	.name = "nompd-sync",
 	.commands = FOR(COMMAND_RUN) | FOR(COMMAND_INIT) |
 	    FOR(COMMAND_HISTORY) | FOR(COMMAND_SHOW) | FOR(COMMAND_RECONVERT) |
-	    FOR(COMMAND_COPY),
+	    FOR(COMMAND_COPY) | FOR(COMMAND_KEYGEN),
 	.unnamed = COMMAND_RUN,
 	.unnamed_text = "a run",
 	.check = check,

@@ -32,16 +32,17 @@
 #define FOR_WRITERS  (FOR(COMMAND_RUN) | FOR(COMMAND_RECONVERT))
 #define FOR_LEASE    (FOR_WRITERS | FOR_COPY)
 #define FOR_HISTORY  FOR(COMMAND_HISTORY)
+#define FOR_KEYGEN   FOR(COMMAND_KEYGEN)
 #define FOR_SERVE    FOR(COMMAND_SERVE)
 #define FOR_ALL	     (FOR(COMMAND__MAX) - 1)
 #define FOR_KEYS \
 	(FOR(COMMAND_KEY_ADD) | FOR(COMMAND_KEY_LIST) | \
 	FOR(COMMAND_KEY_REVOKE))
-#define FOR_STORE    (FOR_ALL & ~FOR_KEYS & ~FOR_COPY)
+#define FOR_STORE    (FOR_ALL & ~FOR_KEYS & ~FOR_COPY & ~FOR_KEYGEN)
 #define FOR_SYNC     (FOR_ALL & ~FOR_KEYS & ~FOR_SERVE)
 
-static const char *
-set_switch(bool *out, const char *value)
+const char *
+options_set_switch(bool *out, const char *value)
 {
 	static const char *const on[] = { "1", "true", "yes" };
 	static const char *const off[] = { "0", "false", "no" };
@@ -164,7 +165,7 @@ set_upstream_key_header(struct options *opts, const char *value)
 static const char *
 set_no_upstream_key(struct options *opts, const char *value)
 {
-	return set_switch(&opts->no_upstream_key, value);
+	return options_set_switch(&opts->no_upstream_key, value);
 }
 
 static const char *
@@ -188,7 +189,7 @@ set_to(struct options *opts, const char *value)
 static const char *
 set_dry_run(struct options *opts, const char *value)
 {
-	return set_switch(&opts->dry_run, value);
+	return options_set_switch(&opts->dry_run, value);
 }
 
 static const char *
@@ -374,16 +375,19 @@ set_scope(struct options *opts, const char *value)
 static const char *
 set_version(struct options *opts, const char *value)
 {
-	return set_switch(&opts->version, value);
+	return options_set_switch(&opts->version, value);
 }
 
 static const char *
 set_help(struct options *opts, const char *value)
 {
-	return set_switch(&opts->help, value);
+	return options_set_switch(&opts->help, value);
 }
 
 const struct option_row option_rows[] = {
+	{ "--mode", "NOMPD_MODE", " MODE", "api", options_set_mode, FOR_RUN,
+	    "How to fetch: api (the three lists) or bulk (FHIR Bulk Data "
+	    "Export)." },
 	{ "--upstream", "NOMPD_UPSTREAM_URL", " URL", NULL, set_upstream,
 	    FOR_RUN, "The upstream's base URL: https, http or file." },
 	{ "--upstream-key-header", "NOMPD_UPSTREAM_KEY_HEADER", " NAME",
@@ -420,6 +424,77 @@ const struct option_row option_rows[] = {
 	    "How long to wait for another run to end." },
 	{ "--ca-file", "NOMPD_CA_FILE", " FILE", NULL, set_ca_file, FOR_RUN,
 	    "Certificates (PEM) to trust instead of the system's." },
+	{ "--type", "NOMPD_TYPE", " TYPES", NULL, options_set_type, FOR_RUN,
+	    "bulk: the resource types, between commas; without it all that the"
+	    " server gives." },
+	{ "--patients", "NOMPD_PATIENTS", NULL, NULL, options_set_patients,
+	    FOR_RUN, "bulk: export the data of all patients." },
+	{ "--group", "NOMPD_GROUP", " ID", NULL, options_set_group, FOR_RUN,
+	    "bulk: export the data of the patients of a Group." },
+	{ "--type-filter", "NOMPD_TYPE_FILTER", " FILTERS", NULL,
+	    options_set_type_filter, FOR_RUN,
+	    "bulk: FHIR searches that narrow types, between blanks." },
+	{ "--elements", "NOMPD_ELEMENTS", " NAMES", NULL, options_set_elements,
+	    FOR_RUN, "bulk: only these elements of the resources." },
+	{ "--kick-off", "NOMPD_KICK_OFF", " METHOD", "auto",
+	    options_set_kick_off, FOR_RUN,
+	    "bulk: ask for the export by get, post, or whichever the server"
+	    " takes (auto)." },
+	{ "--max-downloads", "NOMPD_MAX_DOWNLOADS", " N", "4",
+	    options_set_max_downloads, FOR_RUN,
+	    "bulk: how many files to fetch side by side." },
+	{ "--max-poll-wait", "NOMPD_MAX_POLL_WAIT", " TIME", "10m",
+	    options_set_max_poll_wait, FOR_RUN,
+	    "bulk: the longest wait that the server's Retry-After may cause "
+	    "between two questions for the export's state." },
+	{ "--save", "NOMPD_SAVE", " HOW", "auto", options_set_save, FOR_RUN,
+	    "bulk: overwrite (what is absent is deleted), merge (only what the "
+	    "server names as deleted is) or auto: merge for an incremental "
+	    "export, overwrite for a full one." },
+	{ "--since", "NOMPD_SINCE", " WHEN", NULL, options_set_since, FOR_RUN,
+	    "bulk: only what changed since the last run (auto) or an instant; "
+	    "without it all." },
+	{ "--full-refresh", "NOMPD_FULL_REFRESH", NULL, NULL,
+	    options_set_full_refresh, FOR_RUN,
+	    "bulk: export all, whatever --since says." },
+	{ "--overlap", "NOMPD_OVERLAP", " TIME", "10m", options_set_overlap,
+	    FOR_RUN,
+	    "bulk: how far before the last export's time --since auto asks." },
+	{ "--reconcile-every", "NOMPD_RECONCILE_EVERY", " N", "0",
+	    options_set_reconcile_every, FOR_RUN,
+	    "bulk: with --since auto, make every Nth run a full one that "
+	    "overwrites; 0: none." },
+	{ "--on-bad-record", "NOMPD_ON_BAD_RECORD", " WHAT", "fail",
+	    options_set_on_bad_record, FOR_RUN,
+	    "bulk: fail, or quarantine: keep the line with the reason, and go "
+	    "on." },
+	{ "--max-bad", "NOMPD_MAX_BAD", " N", "100", options_set_max_bad,
+	    FOR_RUN, "bulk: how many lines a run may put into quarantine." },
+	{ "--no-resume", "NOMPD_NO_RESUME", NULL, NULL, options_set_no_resume,
+	    FOR_RUN,
+	    "bulk: do not go on with an export that a killed run left." },
+	{ "--spool", "NOMPD_SPOOL", " DIR", NULL, options_set_spool, FOR_RUN,
+	    "bulk: the folder for files until they are published; without it "
+	    "one beside the store." },
+	{ "--client-id", "NOMPD_CLIENT_ID", " ID", NULL, options_set_client_id,
+	    FOR_RUN, "bulk: the client of SMART Backend Services." },
+	{ "--private-key-file", "NOMPD_PRIVATE_KEY_FILE", " FILE", NULL,
+	    options_set_private_key_file, FOR_RUN | FOR_KEYGEN,
+	    "The client's private key (JWK, ES384 or RS384); keygen writes it, "
+	    "to nompd-key.json by default." },
+	{ "--public-jwks-file", "NOMPD_PUBLIC_JWKS_FILE", " FILE",
+	    "nompd-jwks.json", options_set_public_jwks_file, FOR_KEYGEN,
+	    "keygen: the public JWK Set, to be registered at the server." },
+	{ "--alg", "NOMPD_ALG", " ALG", "ES384", options_set_alg, FOR_KEYGEN,
+	    "keygen: the key's algorithm: ES384 or RS384." },
+	{ "--token-url", "NOMPD_TOKEN_URL", " URL", NULL,
+	    options_set_token_url, FOR_RUN,
+	    "bulk: the token endpoint; without it what the server's "
+	    ".well-known/smart-configuration names." },
+	{ "--token-scope", "NOMPD_TOKEN_SCOPE", " SCOPES", NULL,
+	    options_set_token_scope, FOR_RUN,
+	    "bulk: the scopes to ask for; without it reading the wanted "
+	    "types." },
 	{ "--log-level", "NOMPD_LOG_LEVEL", " LEVEL", "info", set_log_level,
 	    FOR_ALL, "Log this and what is worse: error, warn, info, debug." },
 	{ "--log-format", "NOMPD_LOG_FORMAT", " FORMAT", "text",
@@ -461,6 +536,8 @@ const struct command_row command_rows[COMMAND__MAX] = {
 	    "convert the stored resources again" },
 	[COMMAND_COPY] = { "copy", "", 0,
 	    "copy a whole store into another one" },
+	[COMMAND_KEYGEN] = { "keygen", "", 0,
+	    "make a key pair for SMART Backend Services" },
 	[COMMAND_SERVE] = { NULL, "", 0,
 	    "answer a web server: CGI, or FastCGI when standard input is a "
 	    "listening socket" },

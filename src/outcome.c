@@ -1,3 +1,4 @@
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -26,12 +27,14 @@ member_text(const bson_t *object, const char *dotted)
 	return bson_iter_utf8(&found, NULL);
 }
 
+/* each_issue() callback: ctx is the text to append to. */
 static void
-describe_issue(const bson_t *issue, char text[MAX_OUTCOME_TEXT])
+describe_issue(void *ctx, const bson_t *issue)
 {
 	static const char *const places[] = {
 		"diagnostics", "details.text", "details.coding.0.display",
 	};
+	char  *text = ctx;
 	size_t i;
 
 	append(text, text[0] != '\0' ? "; " : "");
@@ -47,15 +50,15 @@ describe_issue(const bson_t *issue, char text[MAX_OUTCOME_TEXT])
 	}
 }
 
-void
-outcome_describe(const bson_t *outcome, char text[MAX_OUTCOME_TEXT])
+static void
+each_issue(const bson_t *outcome, void (*fn)(void *ctx, const bson_t *issue),
+    void *ctx)
 {
 	bson_iter_t    iter, issues;
 	bson_t	       issue;
 	const uint8_t *data;
 	uint32_t       len;
 
-	text[0] = '\0';
 	if (!bson_iter_init_find(&iter, outcome, "issue") ||
 	    !BSON_ITER_HOLDS_ARRAY(&iter) ||
 	    !bson_iter_recurse(&iter, &issues))
@@ -65,36 +68,112 @@ outcome_describe(const bson_t *outcome, char text[MAX_OUTCOME_TEXT])
 			continue;
 		bson_iter_document(&issues, &len, &data);
 		if (bson_init_static(&issue, data, len))
-			describe_issue(&issue, text);
+			fn(ctx, &issue);
 	}
 }
 
-static int
-describe_part(void *ctx, const struct json_part_info *info, struct error *err)
+void
+outcome_describe(const bson_t *outcome, char text[MAX_OUTCOME_TEXT])
 {
-	bson_t		 doc;
-	struct fhir_text type;
+	text[0] = '\0';
+	each_issue(outcome, describe_issue, text);
+}
+
+/* The code is "transient" or below it in the value set issue-type. */
+static bool
+is_transient(const char *code)
+{
+	static const char *const codes[] = {
+		"transient", "lock-error", "no-store", "exception", "timeout",
+		"incomplete", "throttled",
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+		if (strcmp(code, codes[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* each_issue() callback: ctx is the kind so far. */
+static void
+judge_issue(void *ctx, const bson_t *issue)
+{
+	enum outcome_kind *kind = ctx;
+	const char	  *severity = member_text(issue, "severity");
+
+	if (strcmp(severity, "error") != 0 && strcmp(severity, "fatal") != 0)
+		return;
+	if (!is_transient(member_text(issue, "code")))
+		*kind = OUTCOME_FINAL;
+	else if (*kind == OUTCOME_NONE)
+		*kind = OUTCOME_PASSING;
+}
+
+bool
+outcome_is_error(const bson_t *outcome)
+{
+	enum outcome_kind kind = OUTCOME_NONE;
+
+	each_issue(outcome, judge_issue, &kind);
+	return kind != OUTCOME_NONE;
+}
+
+/* What is found in a body; text may be NULL. */
+struct finding {
+	char		 *text;
+	enum outcome_kind kind;
+};
+
+static int
+take_part(void *ctx, const struct json_part_info *info, struct error *err)
+{
+	struct finding *finding = ctx;
+	bson_t		doc;
 
 	(void)err;
 	if (info->part != JSON_PART_OBJECT ||
-	    !bson_init_static(&doc, info->doc, info->len))
+	    !bson_init_static(&doc, info->doc, info->len) ||
+	    !fhir_text_equals(fhir_resource_type(&doc), "OperationOutcome"))
 		return 0;
-	type = fhir_resource_type(&doc);
-	if (fhir_text_equals(type, "OperationOutcome"))
-		outcome_describe(&doc, ctx);
+	if (finding->text != NULL)
+		outcome_describe(&doc, finding->text);
+	finding->kind = OUTCOME_NONE;
+	each_issue(&doc, judge_issue, &finding->kind);
+	if (finding->kind == OUTCOME_NONE)
+		finding->kind = OUTCOME_FINAL;
 	return 0;
+}
+
+/* Reads the body, which may be anything. */
+static void
+find(const uint8_t *body, size_t len, struct finding *finding)
+{
+	struct json_bson *json;
+	struct error	  ignored;
+
+	json = json_bson_new(take_part, finding, false);
+	if (json_bson_feed(json, body, len, &ignored) == 0)
+		(void)json_bson_finish(json, &ignored);
+	json_bson_free(json);
 }
 
 void
 outcome_describe_body(const uint8_t *body, size_t len,
     char text[MAX_OUTCOME_TEXT])
 {
-	struct json_bson *json;
-	struct error	  ignored;
+	struct finding finding = { .text = text };
 
 	text[0] = '\0';
-	json = json_bson_new(describe_part, text);
-	if (json_bson_feed(json, body, len, &ignored) == 0)
-		(void)json_bson_finish(json, &ignored);
-	json_bson_free(json);
+	find(body, len, &finding);
+}
+
+enum outcome_kind
+outcome_judge_body(const uint8_t *body, size_t len)
+{
+	struct finding finding = { .kind = OUTCOME_NONE };
+
+	find(body, len, &finding);
+	return finding.kind;
 }

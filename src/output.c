@@ -44,8 +44,9 @@ stage_output(struct output *output, enum collection collection,
 	if (hash_document(output->hasher, data, doc->len, hash, err) == -1)
 		return error_prefix(err, "%s \"%s\"",
 		    collection_name(collection), key);
-	return stage_add(output->stage, collection, key, len, hash, data,
-	    doc->len, err);
+	return stage_add(output->stage, collection, &(struct stage_doc){
+	    .key = key, .len = len, .hash = hash, .data = data,
+	    .data_len = doc->len }, err);
 }
 
 int

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "bson_json.h"
 #include "clock.h"
@@ -10,6 +11,7 @@
 #include "etag.h"
 #include "query.h"
 #include "service.h"
+#include "words.h"
 
 /* Items are gathered up to here before they are sent. */
 #define PIECE_BYTES 65536
@@ -17,20 +19,20 @@
 	"9223372036854775807, once."
 
 struct question {
-	enum collection collection;
-	bool		has_since; /* false: every live record */
-	int64_t		since;
+	const char *collection;
+	const char *tag;       /* that ETags have for it */
+	bool	    has_since; /* false: every live record */
+	int64_t	    since;
 };
 
-/* 1 = understood, 0 = refused, and answered so. */
+/* What is asked for in the query.  1 = understood, 0 = refused, and answered
+ * so. */
 static int
 read_question(struct exchange *exchange, struct question *question)
 {
 	int rc;
 
-	*question = (struct question){
-		.collection = (enum collection)exchange->argument,
-	};
+	*question = (struct question){ 0 };
 	rc = query_get_int64(exchange->request->query, "sinceVersion",
 	    &question->since);
 	if (rc == -1) {
@@ -57,9 +59,9 @@ make_etag(const struct question *question,
 	if (question->has_since)
 		(void)snprintf(since, sizeof(since), "%" PRId64,
 		    question->since);
-	(void)snprintf(opaque, MAX_ETAG_TEXT, "%" PRId64 ".%" PRIx64 ".%c.%s",
+	(void)snprintf(opaque, MAX_ETAG_TEXT, "%" PRId64 ".%" PRIx64 ".%s.%s",
 	    versions->finished, (uint64_t)versions->finished_at_ms,
-	    question->collection == TREATMENT_GROUPS ? 't' : 'r', since);
+	    question->tag, since);
 }
 
 /* The records of a run have one time: it is not written anew for each. */
@@ -151,8 +153,8 @@ write_body(struct sink *sink, struct store *store,
 
 	/* Before the first run is finished there is nothing to show. */
 	if (version > 0 && store_changes_open(store,
-	    collection_name(question->collection), question->since,
-	    question->has_since, &cursor, err) == -1)
+	    question->collection, question->since, question->has_since,
+	    &cursor, err) == -1)
 		return -1;
 	len = snprintf(head, sizeof(head), "{\"currentVersion\":%" PRId64
 	    ",\"items\":[", version);
@@ -174,12 +176,13 @@ write_list(struct exchange *exchange, struct store *store,
     const struct question *question, const char *etag, int64_t version,
     struct error *err)
 {
-	struct kept *kept = &exchange->service->kept[question->collection];
+	struct kept *kept = service_kept(exchange->service,
+	    question->collection);
 	struct kept  next = { .etag = "" };
 	struct sink  sink = { &exchange->response, NULL, { 0 } };
 	int	     rc;
 
-	if (kept_is(kept, etag) && kept_has(kept)) {
+	if (kept != NULL && kept_is(kept, etag) && kept_has(kept)) {
 		if (kept_send(kept, &exchange->response) == 0)
 			return 0;
 		kept_clear(kept);
@@ -187,7 +190,7 @@ write_list(struct exchange *exchange, struct store *store,
 			return error_set(err, STATUS_STORE, "a kept answer"
 			    " cannot be read any more");
 	}
-	if (!kept_is(kept, etag)) {
+	if (kept != NULL && !kept_is(kept, etag)) {
 		kept_begin(&next, etag);
 		sink.next = &next;
 	}
@@ -233,6 +236,60 @@ answer(struct exchange *exchange, struct store *store,
 	    -1 ? -1 : 0;
 }
 
+/* Bad lines of an export are for those who run the service. */
+static bool
+is_served(const char *collection)
+{
+	return collection_is_extra(collection) &&
+	    strcmp(collection, COLLECTION_QUARANTINE) != 0;
+}
+
+/* The one of the collections that the type names in whatever case, or NULL. */
+static const char *
+find_collection(char *const *names, const char *type)
+{
+	for (; *names != NULL; names++) {
+		if (strcasecmp(*names, type) == 0 && is_served(*names))
+			return *names;
+	}
+	return NULL;
+}
+
+static void
+answer_no_type(struct exchange *exchange)
+{
+	char sentence[MAX_COLLECTION_NAME + 64];
+
+	(void)snprintf(sentence, sizeof(sentence), "The store has no resources"
+	    " of type %s.", exchange->type);
+	response_error(&exchange->response, 404, sentence);
+}
+
+/* The resources of a type, when the store has it. */
+static int
+answer_type(struct exchange *exchange, struct store *store,
+    struct question *question, struct error *err)
+{
+	size_t used = strlen(exchange->question);
+	char **names;
+	int    rc = 0;
+
+	if (store_collections_get(store, &names, err) == -1)
+		return -1;
+	question->collection = find_collection(names, exchange->type);
+	question->tag = question->collection;
+	if (question->collection == NULL)
+		answer_no_type(exchange);
+	else {
+		(void)snprintf(exchange->question + used,
+		    MAX_QUESTION_TEXT - used, " type=%s",
+		    question->collection);
+		rc = answer(exchange, store, question, err);
+	}
+	words_free(names);
+	return rc;
+}
+
 int
 page_diff(struct exchange *exchange, struct error *err)
 {
@@ -244,7 +301,15 @@ page_diff(struct exchange *exchange, struct error *err)
 		return 0;
 	if (service_begin(exchange->service, &store, err) == -1)
 		return -1;
-	rc = answer(exchange, store, &question, err);
+	if (exchange->argument == COLLECTION__MAX)
+		rc = answer_type(exchange, store, &question, err);
+	else {
+		question.collection = collection_name(
+		    (enum collection)exchange->argument);
+		question.tag = exchange->argument == TREATMENT_GROUPS ? "t" :
+		    "r";
+		rc = answer(exchange, store, &question, err);
+	}
 	service_end(exchange->service, rc == -1);
 	return rc;
 }

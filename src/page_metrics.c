@@ -2,10 +2,12 @@
 #include <bson/bson.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "clock.h"
-#include "collection.h"
 #include "service.h"
+#include "words.h"
+#include "xalloc.h"
 
 #define TYPE "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
@@ -34,26 +36,52 @@ append_head(struct buf *out, const char *name, const char *unit,
 	buf_print(out, "# HELP %s %s\n", name, help);
 }
 
+/* One line a collection: of counts[i] the member live, or deleted. */
+static void
+append_gauges(struct buf *out, const char *gauge, char *const *names,
+    const struct store_counts *counts, bool is_live)
+{
+	size_t i;
+
+	for (i = 0; names[i] != NULL; i++)
+		buf_print(out, "%s{collection=\"%s\"} %" PRId64 "\n", gauge,
+		    names[i], is_live ? counts[i].live : counts[i].deleted);
+}
+
+static int
+read_counts(struct store *store, char *const *names,
+    struct store_counts *counts, struct error *err)
+{
+	size_t i;
+
+	for (i = 0; names[i] != NULL; i++) {
+		if (store_counts_get(store, names[i], &counts[i], err) == -1)
+			return -1;
+	}
+	return 0;
+}
+
 static int
 append_counts(struct buf *out, struct store *store, struct error *err)
 {
-	struct store_counts counts[COLLECTION__MAX];
-	int		    i;
+	struct store_counts *counts;
+	char		   **names;
+	int		     rc;
 
-	for (i = 0; i < COLLECTION__MAX; i++) {
-		if (store_counts_get(store, collection_name(i), &counts[i],
-		    err) == -1)
-			return -1;
+	if (store_collections_get(store, &names, err) == -1)
+		return -1;
+	counts = xcalloc(words_count(names), sizeof(*counts));
+	rc = read_counts(store, names, counts, err);
+	if (rc == 0) {
+		append_head(out, "nompd_records", NULL, "Live records.");
+		append_gauges(out, "nompd_records", names, counts, true);
+		append_head(out, "nompd_tombstones", NULL,
+		    "Deleted records.");
+		append_gauges(out, "nompd_tombstones", names, counts, false);
 	}
-	append_head(out, "nompd_records", NULL, "Live records.");
-	for (i = 0; i < COLLECTION__MAX; i++)
-		buf_print(out, "nompd_records{collection=\"%s\"} %" PRId64 "\n",
-		    collection_name(i), counts[i].live);
-	append_head(out, "nompd_tombstones", NULL, "Deleted records.");
-	for (i = 0; i < COLLECTION__MAX; i++)
-		buf_print(out, "nompd_tombstones{collection=\"%s\"} %" PRId64
-		    "\n", collection_name(i), counts[i].deleted);
-	return 0;
+	free(counts);
+	words_free(names);
+	return rc;
 }
 
 /* The counts of one collection in the last run. */

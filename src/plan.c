@@ -10,25 +10,41 @@
 
 /* What is joined, and the counts that come of it. */
 struct join {
-	enum collection	     collection;
 	struct stage	    *stage;
+	struct store	    *store;
 	struct stage_cursor *wanted;
 	struct store_cursor *held;
 	struct tally	    *tally;
 	uint64_t	     doubled; /* keys that came more than once */
 };
 
+static const char *
+newest(const struct tally *tally)
+{
+	return tally->list < COLLECTION__MAX ? "last" : "newest";
+}
+
 /* Outputs come from raw records, whose duplicates were counted there. */
 static void
 count_duplicates(struct join *join, const struct staged *staged)
 {
-	if (staged->duplicates == 0 || join->collection >= COLLECTION_RAW_MAX)
+	if (staged->duplicates == 0 || join->tally->is_output)
 		return;
 	join->tally->duplicates += staged->duplicates;
 	if (++join->doubled <= MAX_DOUBLED_LOGGED)
-		log_warn("%s: the key \"%s\" came %" PRIu64 " times; the last"
-		    " one counts", collection_name(join->collection),
-		    staged->key, staged->duplicates + 1);
+		log_warn("%s: the key \"%s\" came %" PRIu64 " times; the %s"
+		    " one counts", join->tally->name, staged->key,
+		    staged->duplicates + 1, newest(join->tally));
+}
+
+/* A resource that is there and gone at once: which of both is true? */
+static int
+check_staged(const struct staged *staged, struct error *err)
+{
+	if (!staged->is_put || !staged->is_delete)
+		return 0;
+	return error_set(err, STATUS_PROTOCOL, "the upstream names \"%s\" as"
+	    " deleted and gives it as well; nothing was written", staged->key);
 }
 
 static int
@@ -37,9 +53,12 @@ next_wanted(struct join *join, struct staged *staged, struct error *err)
 	int rc;
 
 	rc = stage_cursor_next(join->wanted, staged, err);
-	if (rc == 1)
-		count_duplicates(join, staged);
-	return rc;
+	if (rc != 1)
+		return rc;
+	if (check_staged(staged, err) == -1)
+		return -1;
+	count_duplicates(join, staged);
+	return 1;
 }
 
 /* The order of two keys, byte by byte; a missing side comes last. */
@@ -72,7 +91,7 @@ plan_put(const struct join *join, const struct staged *staged, enum act act,
 
 	(*count)++;
 	memcpy(planned.hash, staged->hash, HASH_BYTES);
-	return stage_plan_add(join->stage, join->collection, &planned, err);
+	return stage_plan_add(join->stage, join->tally->list, &planned, err);
 }
 
 static int
@@ -86,7 +105,74 @@ plan_delete(const struct join *join, const struct store_state *state,
 	};
 
 	join->tally->deleted++;
-	return stage_plan_add(join->stage, join->collection, &planned, err);
+	return stage_plan_add(join->stage, join->tally->list, &planned, err);
+}
+
+/*
+ * Is what the store has newer, or more, than what came?  Only resources with
+ * an age are looked at: it costs a question to the store.  1 = so it is.
+ */
+static int
+is_stale(const struct join *join, const struct staged *staged,
+    struct error *err)
+{
+	struct store_cursor *cursor;
+	struct store_record  record;
+	struct resource_age  held;
+	bson_t		     data;
+	int		     rc;
+
+	if (staged->age.updated_us == 0 && staged->age.version == 0 &&
+	    !staged->age.is_subset)
+		return 0;
+	if (store_record_open(join->store, join->tally->name, staged->key,
+	    staged->len, &cursor, err) == -1)
+		return -1;
+	rc = store_record_next(cursor, &record, err);
+	if (rc == 1) {
+		rc = 0;
+		/* What is damaged is written anew. */
+		if (record.data != NULL &&
+		    bson_init_static(&data, record.data, record.data_len)) {
+			held = resource_age_get(&data);
+			rc = resource_age_compare(&staged->age, &held) < 0;
+		}
+	}
+	store_cursor_close(cursor);
+	return rc;
+}
+
+/* A key on both sides, which the upstream gives another content. */
+static int
+plan_change(const struct join *join, const struct staged *staged,
+    struct error *err)
+{
+	struct tally *tally = join->tally;
+	int	      rc;
+
+	rc = is_stale(join, staged, err);
+	if (rc == 1) {
+		tally->stale++;
+		log_debug("%s: \"%s\" is newer, or more, in the store; it"
+		    " stays", tally->name, staged->key);
+		return 0;
+	}
+	return rc == -1 ? -1 : plan_put(join, staged, ACT_UPDATE,
+	    &tally->updated, err);
+}
+
+/* A key of the store that the upstream gives. */
+static int
+decide_known(const struct join *join, const struct staged *staged,
+    const struct store_state *state, struct error *err)
+{
+	if (staged->is_delete)
+		return state->is_deleted ? 0 : plan_delete(join, state, err);
+	if (state->is_deleted ||
+	    memcmp(state->hash, staged->hash, HASH_BYTES) != 0)
+		return plan_change(join, staged, err);
+	join->tally->unchanged++;
+	return 0;
 }
 
 /* One key, on one side or on both: what is to be done? */
@@ -97,17 +183,15 @@ decide(const struct join *join, int order, const struct staged *staged,
 	struct tally *tally = join->tally;
 
 	if (order < 0)
-		return plan_put(join, staged, ACT_ADD, &tally->added, err);
+		return staged->is_delete ? 0 :
+		    plan_put(join, staged, ACT_ADD, &tally->added, err);
 	if (!state->is_deleted)
 		tally->live++;
-	if (order > 0)
-		return state->is_deleted ? 0 : plan_delete(join, state, err);
-	if (state->is_deleted ||
-	    memcmp(state->hash, staged->hash, HASH_BYTES) != 0)
-		return plan_put(join, staged, ACT_UPDATE, &tally->updated,
-		    err);
-	tally->unchanged++;
-	return 0;
+	if (order == 0)
+		return decide_known(join, staged, state, err);
+	if (state->is_deleted || tally->is_merged)
+		return 0;
+	return plan_delete(join, state, err);
 }
 
 static int
@@ -137,27 +221,26 @@ merge(struct join *join, struct error *err)
 }
 
 int
-plan_collection(struct stage *stage, struct store *store,
-    enum collection collection, struct tally *tally, struct error *err)
+plan_collection(struct stage *stage, struct store *store, struct tally *tally,
+    struct error *err)
 {
-	const char *name = collection_name(collection);
 	struct join join = {
-		.collection = collection,
 		.stage = stage,
+		.store = store,
 		.tally = tally,
 	};
 	int rc;
 
-	log_progress("comparing: %s", name);
-	rc = store_state_open(store, name, &join.held, err);
+	log_progress("comparing: %s", tally->name);
+	rc = store_state_open(store, tally->name, &join.held, err);
 	if (rc == 0)
-		rc = stage_cursor_open(stage, collection, &join.wanted, err);
+		rc = stage_cursor_open(stage, tally->list, &join.wanted, err);
 	if (rc == 0)
 		rc = merge(&join, err);
 	if (join.doubled > MAX_DOUBLED_LOGGED)
 		log_warn("%s: %" PRIu64 " more keys came several times; the"
-		    " last one counts", name,
-		    join.doubled - MAX_DOUBLED_LOGGED);
+		    " %s one counts", tally->name,
+		    join.doubled - MAX_DOUBLED_LOGGED, newest(tally));
 	stage_cursor_close(join.wanted);
 	store_cursor_close(join.held);
 	return rc;

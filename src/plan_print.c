@@ -20,19 +20,18 @@ static const char *const act_words[ACT__MAX] = {
 
 /* file NULL: standard error, where a terminal must not obey a key. */
 static int
-print_line(FILE *file, enum collection collection,
-    const struct planned *planned, struct error *err)
+print_line(FILE *file, const char *name, const struct planned *planned,
+    struct error *err)
 {
 	json_t *object;
 	char   *text, *line;
 
 	object = json_pack("{s:s, s:s%, s:s}", "collection",
-	    collection_name(collection), "key", planned->key, planned->len,
+	    name, "key", planned->key, planned->len,
 	    "act", act_words[planned->act]);
 	if (object == NULL)
 		return error_set(err, STATUS_STORE, "%s has a key that is not"
-		    " UTF-8; the store is damaged",
-		    collection_name(collection));
+		    " UTF-8; the store is damaged", name);
 	text = json_dumps(object, JSON_COMPACT |
 	    (file == NULL ? JSON_ENSURE_ASCII : 0));
 	if (text == NULL)
@@ -50,19 +49,19 @@ print_line(FILE *file, enum collection collection,
 }
 
 static int
-print_collection(struct stage *stage, FILE *file, enum collection collection,
+print_collection(struct stage *stage, FILE *file, const struct tally *tally,
     struct error *err)
 {
 	struct stage_cursor *cursor;
 	struct planned	     planned;
 	int		     rc;
 
-	if (stage_plan_open(stage, collection, ACT__MAX, &cursor, err) == -1)
+	if (stage_plan_open(stage, tally->list, ACT__MAX, &cursor, err) == -1)
 		return -1;
 	while ((rc = stage_plan_next(cursor, &planned, err)) == 1) {
 		rc = stop_check(STATUS_STORE, err);
 		if (rc == 0)
-			rc = print_line(file, collection, &planned, err);
+			rc = print_line(file, tally->name, &planned, err);
 		if (rc == -1)
 			break;
 	}
@@ -71,12 +70,13 @@ print_collection(struct stage *stage, FILE *file, enum collection collection,
 }
 
 static int
-print_all(struct stage *stage, FILE *file, struct error *err)
+print_all(struct stage *stage, FILE *file, const struct tally *tallies,
+    size_t count, struct error *err)
 {
-	int i;
+	size_t i;
 
-	for (i = 0; i < COLLECTION__MAX; i++) {
-		if (print_collection(stage, file, i, err) == -1)
+	for (i = 0; i < count; i++) {
+		if (print_collection(stage, file, &tallies[i], err) == -1)
 			return -1;
 	}
 	return 0;
@@ -115,7 +115,8 @@ close_whole(FILE *file)
 }
 
 int
-plan_print(struct stage *stage, const char *path, struct error *err)
+plan_print(struct stage *stage, const struct tally *tallies, size_t count,
+    const char *path, struct error *err)
 {
 	char  resolved[PATH_MAX];
 	FILE *file;
@@ -124,7 +125,7 @@ plan_print(struct stage *stage, const char *path, struct error *err)
 	int   rc;
 
 	if (path == NULL)
-		return print_all(stage, NULL, err);
+		return print_all(stage, NULL, tallies, count, err);
 	/* Through a link the file is replaced, not the link. */
 	if (realpath(path, resolved) != NULL)
 		path = resolved;
@@ -139,7 +140,7 @@ plan_print(struct stage *stage, const char *path, struct error *err)
 		rc = fail(path, err);
 		goto out;
 	}
-	rc = print_all(stage, file, err);
+	rc = print_all(stage, file, tallies, count, err);
 	if (!close_whole(file) && rc == 0)
 		rc = fail(path, err);
 	if (rc == 0 && !is_direct && rename(aside, path) == -1)

@@ -35,6 +35,8 @@ static const struct route {
 	    TREATMENT_GROUPS },
 	{ "/api/v1/reimbursementGroup", METHOD_GET, APIKEY_READ, page_diff,
 	    REIMBURSEMENT_GROUPS },
+	{ "/api/v1/resource/{type}", METHOD_GET, APIKEY_READ, page_diff,
+	    COLLECTION__MAX },
 	{ "/api/internal/sync", METHOD_POST, APIKEY_SYNC, page_sync, 0 },
 	{ "/health/live", METHOD_GET, NO_KEY, page_live, 0 },
 	{ "/health/ready", METHOD_GET, NO_KEY, page_ready, 0 },
@@ -42,25 +44,49 @@ static const struct route {
 	{ "/openapi.json", METHOD_GET, NO_KEY, page_openapi, 0 },
 };
 
+/* Takes the letters that stand for {type} out of a path, and gives what comes
+ * behind them; NULL: there are none, or too many. */
+static const char *
+take_type(const char *asked, char type[MAX_COLLECTION_NAME + 1])
+{
+	size_t len = 0;
+
+	while ((asked[len] >= 'A' && asked[len] <= 'Z') ||
+	    (asked[len] >= 'a' && asked[len] <= 'z'))
+		len++;
+	if (len == 0 || len > MAX_COLLECTION_NAME)
+		return NULL;
+	memcpy(type, asked, len);
+	type[len] = '\0';
+	return asked + len;
+}
+
 /* Case is ignored, and one slash at the end. */
 static bool
-is_path(const char *asked, const char *path)
+is_path(const char *asked, const char *path,
+    char type[MAX_COLLECTION_NAME + 1])
 {
-	size_t len = strlen(path);
+	size_t len = strcspn(path, "{");
 
-	return strncasecmp(asked, path, len) == 0 && (asked[len] == '\0' ||
-	    (asked[len] == '/' && asked[len + 1] == '\0'));
+	if (strncasecmp(asked, path, len) != 0)
+		return false;
+	asked += len;
+	if (path[len] == '{')
+		asked = take_type(asked, type);
+	return asked != NULL && (asked[0] == '\0' ||
+	    (asked[0] == '/' && asked[1] == '\0'));
 }
 
 static const struct route *
-find_route(const struct service *service, const char *path)
+find_route(const struct service *service, const char *path,
+    char type[MAX_COLLECTION_NAME + 1])
 {
 	size_t i;
 
 	if (strlen(path) > MAX_PATH_BYTES)
 		return NULL;
 	for (i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
-		if (!is_path(path, routes[i].path))
+		if (!is_path(path, routes[i].path, type))
 			continue;
 		/* Without a command to start there is nothing to be started. */
 		if (routes[i].page == page_sync &&
@@ -228,7 +254,7 @@ route_serve(void *ctx, struct cgi *cgi)
 
 	request_read(&request, cgi);
 	response_init(&exchange.response, cgi, &request);
-	route = find_route(exchange.service, request.path);
+	route = find_route(exchange.service, request.path, exchange.type);
 	answer(&exchange, &request, route);
 	response_end(&exchange.response);
 	log_answer(&exchange, route, clock_monotonic_ms() - start_ms);

@@ -6,27 +6,15 @@
 #include "history.h"
 #include "lease.h"
 #include "log.h"
-#include "output.h"
 #include "plan.h"
 #include "plan_print.h"
-#include "run.h"
+#include "run_int.h"
 #include "secret.h"
 #include "source.h"
-#include "stage.h"
 #include "stop.h"
-#include "store.h"
 #include "upsert.h"
 #include "upstream.h"
-
-struct run {
-	const struct options *opts;
-	struct store	     *store;
-	struct stage	     *stage;
-	struct output	     *output;
-	struct tally	      tallies[COLLECTION__MAX];
-	struct run_result    *result;
-	int64_t		      started_ms; /* monotonic */
-};
+#include "xalloc.h"
 
 /* A dry run takes no lease: it may run beside a run. */
 static int
@@ -41,14 +29,25 @@ open_store(struct run *run, enum store_mode mode, struct error *err)
 	    holder, err);
 }
 
-static int
-open_stage(struct run *run, struct error *err)
+int
+run_open(struct run *run, enum store_mode mode, struct error *err)
 {
-	if (stage_open(&run->stage, err) == -1)
+	/* The store first: a run that may not run fetches nothing. */
+	if (open_store(run, mode, err) == -1 ||
+	    stage_open(&run->stage, err) == -1)
 		return -1;
-	run->output = output_new(run->stage,
-	    &run->tallies[TREATMENT_GROUPS].unresolved);
+	run->output = output_new(run->stage, &run->unresolved);
 	return 0;
+}
+
+void
+run_add(struct run *run, enum collection collection)
+{
+	struct tally *tally = &run->tallies[run->count++];
+
+	tally->name = collection_name(collection);
+	tally->list = (int)collection;
+	tally->is_output = collection >= COLLECTION_RAW_MAX;
 }
 
 /* All lists into the stage, the authorizations converted on their way. */
@@ -73,7 +72,7 @@ fetch(struct run *run, struct error *err)
 		if (stage_finish(run->stage, i, err) == -1)
 			return -1;
 	}
-	return stage_finish(run->stage, REIMBURSEMENT_GROUPS, err);
+	return 0;
 }
 
 /* Converts all that source gives, and frees it. */
@@ -89,41 +88,36 @@ convert_all(struct run *run, enum collection output, struct source *source,
 	return rc == -1 ? -1 : stage_finish(run->stage, output, err);
 }
 
-/* The plans refer to activities, so that all of these must be there. */
 static int
-convert_staged(struct run *run, struct error *err)
+convert_from(struct run *run, enum collection raw, enum collection output,
+    bool from_store, struct error *err)
 {
 	struct source *source;
+	int	       rc;
 
-	if (source_from_stage(run->stage, PLAN_DEFINITIONS, &source, err) ==
-	    -1)
-		return -1;
-	return convert_all(run, TREATMENT_GROUPS, source, err);
+	rc = from_store ? source_from_store(run->store, raw, &source, err) :
+	    source_from_stage(run->stage, raw, &source, err);
+	return rc == -1 ? -1 : convert_all(run, output, source, err);
 }
 
-static int
-convert_stored(struct run *run, struct error *err)
+int
+run_convert(struct run *run, bool from_store, struct error *err)
 {
-	struct source *source;
-
-	if (source_from_store(run->store, PLAN_DEFINITIONS, &source, err) ==
-	    -1 || convert_all(run, TREATMENT_GROUPS, source, err) == -1)
-		return -1;
-	if (source_from_store(run->store, REGULATED_AUTHORIZATIONS, &source,
+	if (convert_from(run, PLAN_DEFINITIONS, TREATMENT_GROUPS, from_store,
 	    err) == -1)
 		return -1;
-	return convert_all(run, REIMBURSEMENT_GROUPS, source, err);
+	return convert_from(run, REGULATED_AUTHORIZATIONS,
+	    REIMBURSEMENT_GROUPS, from_store, err);
 }
 
-/* What is to be done to the collections from first on. */
-static int
-plan_from(struct run *run, enum collection first, struct error *err)
+int
+run_plan(struct run *run, size_t first, struct error *err)
 {
-	enum collection i;
+	size_t i;
 
-	for (i = first; i < COLLECTION__MAX; i++) {
-		if (plan_collection(run->stage, run->store, i,
-		    &run->tallies[i], err) == -1)
+	for (i = first; i < run->count; i++) {
+		if (plan_collection(run->stage, run->store, &run->tallies[i],
+		    err) == -1)
 			return -1;
 	}
 	return 0;
@@ -145,20 +139,44 @@ take_version(struct run *run, int64_t now_ms, struct error *err)
 }
 
 static int
+write_one(struct run *run, const struct tally *tally, int64_t now_ms,
+    struct error *err)
+{
+	if (tally->list >= COLLECTION__MAX &&
+	    store_collection_make(run->store, tally->name, err) == -1)
+		return -1;
+	if (upsert_collection(run->stage, run->store, tally,
+	    run->result->version, now_ms, err) == -1)
+		return -1;
+	log_info("%s: %" PRIu64 " added, %" PRIu64 " updated, %" PRIu64
+	    " unchanged, %" PRIu64 " deleted", tally->name, tally->added,
+	    tally->updated, tally->unchanged, tally->deleted);
+	return 0;
+}
+
+static int
 write_all(struct run *run, int64_t now_ms, struct error *err)
 {
-	int i;
+	size_t i;
 
-	for (i = 0; i < COLLECTION__MAX; i++) {
-		if (upsert_collection(run->stage, run->store, i,
-		    run->result->version, now_ms, err) == -1)
+	for (i = 0; i < run->count; i++) {
+		if (write_one(run, &run->tallies[i], now_ms, err) == -1)
 			return -1;
-		log_info("%s: %" PRIu64 " added, %" PRIu64 " updated, %" PRIu64
-		    " unchanged, %" PRIu64 " deleted", collection_name(i),
-		    run->tallies[i].added, run->tallies[i].updated,
-		    run->tallies[i].unchanged, run->tallies[i].deleted);
 	}
 	return 0;
+}
+
+static int
+write_history(struct run *run, struct error *err)
+{
+	struct store_history entry = {
+		.version = run->result->version,
+		.synced_at_ms = clock_now_ms(),
+		.duration_ms = run->result->duration_ms,
+	};
+
+	return history_write(run->stage, run->store, run->tallies, run->count,
+	    &entry, run->bulk, err);
 }
 
 /* The history entry, and then the flip: all of the run at once. */
@@ -168,8 +186,7 @@ publish(struct run *run, struct error *err)
 	struct run_result *result = run->result;
 
 	result->duration_ms = clock_monotonic_ms() - run->started_ms;
-	if (history_write(run->stage, run->store, run->tallies,
-	    result->version, clock_now_ms(), result->duration_ms, err) == -1 ||
+	if (write_history(run, err) == -1 ||
 	    stop_check(STATUS_STORE, err) == -1)
 		return -1;
 	log_progress("publishing version %" PRId64, result->version);
@@ -181,17 +198,21 @@ publish(struct run *run, struct error *err)
 	return 0;
 }
 
-/* From a complete plan to the end: what all runs have in common. */
-static int
-apply(struct run *run, struct error *err)
+int
+run_apply(struct run *run, struct error *err)
 {
 	int64_t now_ms = clock_now_ms();
+	size_t	i;
 
-	if (run->opts->plan && plan_print(run->stage, run->opts->plan_file,
-	    err) == -1)
+	for (i = 0; i < run->count; i++) {
+		if (run->tallies[i].list == TREATMENT_GROUPS)
+			run->tallies[i].unresolved = run->unresolved;
+	}
+	if (run->opts->plan && plan_print(run->stage, run->tallies, run->count,
+	    run->opts->plan_file, err) == -1)
 		return -1;
-	if (guard_check(run->tallies, run->opts->max_delete, err) == -1 ||
-	    take_version(run, now_ms, err) == -1)
+	if (guard_check(run->tallies, run->count, run->opts->max_delete,
+	    err) == -1 || take_version(run, now_ms, err) == -1)
 		return -1;
 	if (run->opts->dry_run) {
 		run->result->duration_ms = clock_monotonic_ms() -
@@ -208,10 +229,12 @@ sum_up(struct run *run)
 {
 	struct run_result  *result = run->result;
 	const struct tally *tally;
-	int		    i;
+	size_t		    i;
 
-	for (i = 0; i < COLLECTION__MAX; i++) {
+	for (i = 0; i < run->count; i++) {
 		tally = &run->tallies[i];
+		if (tally->is_aside)
+			continue;
 		result->added += tally->added;
 		result->updated += tally->updated;
 		result->unchanged += tally->unchanged;
@@ -219,8 +242,8 @@ sum_up(struct run *run)
 	}
 }
 
-static int
-end(struct run *run, int rc)
+int
+run_end(struct run *run, int rc)
 {
 	log_progress_end();
 	if (rc == 0)
@@ -228,57 +251,77 @@ end(struct run *run, int rc)
 	output_free(run->output);
 	stage_close(run->stage);
 	store_close(run->store);
+	free(run);
 	return rc;
+}
+
+static struct run *
+run_new(const struct options *opts, struct run_result *result)
+{
+	struct run *run;
+
+	run = xcalloc(1, sizeof(*run));
+	run->opts = opts;
+	run->result = result;
+	run->started_ms = clock_monotonic_ms();
+	return run;
+}
+
+/* The three lists of the upstream. */
+static int
+run_api(struct run *run, struct error *err)
+{
+	enum collection i;
+
+	for (i = 0; i < COLLECTION__MAX; i++)
+		run_add(run, i);
+	/* All lists complete and converted, or nothing happens.  Plans refer
+	 * to activities, so that all of these must be there. */
+	if (fetch(run, err) == -1 || convert_from(run, PLAN_DEFINITIONS,
+	    TREATMENT_GROUPS, false, err) == -1 ||
+	    stage_finish(run->stage, REIMBURSEMENT_GROUPS, err) == -1)
+		return -1;
+	/* What is to be done, raw and converted; still nothing is written. */
+	if (store_begin(run->store, err) == -1 || run_plan(run, 0, err) == -1)
+		return -1;
+	/* Guard, version, raw, outputs, history; then all is visible. */
+	return run_apply(run, err);
 }
 
 int
 run_sync(const struct options *opts, struct run_result *result,
     struct error *err)
 {
-	struct run run = {
-		.opts = opts,
-		.result = result,
-		.started_ms = clock_monotonic_ms(),
-	};
-	int rc = -1;
+	struct run *run = run_new(opts, result);
+	int	    rc;
 
-	/* The store first: a run that may not run fetches nothing. */
-	if (open_store(&run, opts->dry_run ? STORE_DRY : STORE_WRITE, err) ==
-	    -1 || open_stage(&run, err) == -1)
-		goto out;
-	/* All lists complete and converted, or nothing happens. */
-	if (fetch(&run, err) == -1 || convert_staged(&run, err) == -1)
-		goto out;
-	/* What is to be done, raw and converted; still nothing is written. */
-	if (store_begin(run.store, err) == -1 ||
-	    plan_from(&run, PLAN_DEFINITIONS, err) == -1)
-		goto out;
-	/* Guard, version, raw, outputs, history; then all is visible. */
-	rc = apply(&run, err);
-out:
-	return end(&run, rc);
+	rc = run_open(run, opts->dry_run ? STORE_DRY : STORE_WRITE, err);
+	if (rc == 0)
+		rc = opts->mode == MODE_BULK ? run_bulk(run, err) :
+		    run_api(run, err);
+	return run_end(run, rc);
 }
 
 int
 run_reconvert(const struct options *opts, struct run_result *result,
     struct error *err)
 {
-	struct run run = {
-		.opts = opts,
-		.result = result,
-		.started_ms = clock_monotonic_ms(),
-	};
-	int rc = -1;
+	struct run *run = run_new(opts, result);
+	int	    rc;
 
+	run_add(run, TREATMENT_GROUPS);
+	run_add(run, REIMBURSEMENT_GROUPS);
 	/* There is nothing to convert in a store that is not there. */
-	if (open_store(&run, opts->dry_run ? STORE_READ : STORE_UPDATE, err) ==
-	    -1 || open_stage(&run, err) == -1)
-		goto out;
-	if (store_begin(run.store, err) == -1 ||
-	    convert_stored(&run, err) == -1 ||
-	    plan_from(&run, TREATMENT_GROUPS, err) == -1)
-		goto out;
-	rc = apply(&run, err);
-out:
-	return end(&run, rc);
+	rc = run_open(run, opts->dry_run ? STORE_READ : STORE_UPDATE, err);
+	if (rc == 0)
+		rc = store_begin(run->store, err);
+	if (rc == 0)
+		rc = run_restage(run, err);
+	if (rc != -1)
+		rc = run_convert(run, rc == 0, err);
+	if (rc == 0)
+		rc = run_plan(run, 0, err);
+	if (rc == 0)
+		rc = run_apply(run, err);
+	return run_end(run, rc);
 }

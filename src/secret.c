@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "private_file.h"
 #include "secret.h"
 #include "xalloc.h"
 
@@ -13,15 +14,17 @@
 #define MAX_FILE_BYTES (MAX_SECRET_BYTES + 2)
 
 /*
- * Invariants: text is guarded memory of MAX_FILE_BYTES + 2 bytes and ends in a
- * NUL; it is never empty once a caller has it.
+ * Invariants: text is guarded memory and ends in a NUL; it is never empty once
+ * a caller has it, but for a password from a text.
  */
 struct secret {
 	char *text;
 };
 
+/* A secret with room for max bytes and a NUL. */
 static int
-secret_new(const char *name, struct secret **out, struct error *err)
+secret_new(const char *name, size_t max, struct secret **out,
+    struct error *err)
 {
 	struct secret *secret;
 
@@ -29,8 +32,7 @@ secret_new(const char *name, struct secret **out, struct error *err)
 		return error_set(err, STATUS_USAGE,
 		    "%s: libsodium cannot start on this machine", name);
 	secret = xcalloc(1, sizeof(*secret));
-	/* One byte to notice a file that goes on, one for the NUL. */
-	secret->text = sodium_malloc(MAX_FILE_BYTES + 2);
+	secret->text = sodium_malloc(max + 1);
 	if (secret->text == NULL) {
 		secret_free(secret);
 		return error_set(err, STATUS_USAGE,
@@ -47,19 +49,23 @@ check_text(const char *name, enum secret_kind kind, const char *text,
     size_t len, struct error *err)
 {
 	unsigned char byte;
-	size_t	      i;
+	size_t	      max, i;
 
-	if (len > MAX_SECRET_BYTES)
+	max = kind == SECRET_TOKEN ? MAX_TOKEN_BYTES : MAX_SECRET_BYTES;
+	if (len > max)
 		return error_set(err, STATUS_USAGE,
-		    "%s: want at most %d bytes; it is longer", name,
-		    MAX_SECRET_BYTES);
+		    "%s: want at most %zu bytes; it is longer", name, max);
 	for (i = 0; i < len; i++) {
 		byte = (unsigned char)text[i];
 		if (byte < 0x20 || byte == 0x7f)
 			return error_set(err, STATUS_USAGE,
 			    "%s: want no control characters; byte %zu is one",
 			    name, i + 1);
-		if (byte > 0x7f && kind == SECRET_KEY)
+		if (byte == ' ' && kind == SECRET_TOKEN)
+			return error_set(err, STATUS_USAGE,
+			    "%s: want no blanks; byte %zu is one", name,
+			    i + 1);
+		if (byte > 0x7f && kind != SECRET_PASSWORD)
 			return error_set(err, STATUS_USAGE,
 			    "%s: want printable ASCII; byte %zu is not ASCII",
 			    name, i + 1);
@@ -81,7 +87,7 @@ secret_from_variable(const char *name, struct secret **out, struct error *err)
 		return 0;
 	len = strlen(value);
 	if (check_text(name, SECRET_KEY, value, len, err) == -1 ||
-	    secret_new(name, &secret, err) == -1)
+	    secret_new(name, len, &secret, err) == -1)
 		goto out;
 	memcpy(secret->text, value, len + 1);
 	(void)sodium_mprotect_readonly(secret->text);
@@ -91,26 +97,6 @@ out:
 	/* Gone from /proc/PID/environ, and from what a child would inherit. */
 	sodium_memzero(value, len);
 	return rc;
-}
-
-/* Reads at most size bytes of fd into data; the number read, or -1. */
-static ssize_t
-read_all(int fd, char *data, size_t size)
-{
-	size_t	len = 0;
-	ssize_t n;
-
-	while (len < size) {
-		n = read(fd, data + len, size - len);
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1)
-			return -1;
-		if (n == 0)
-			break;
-		len += (size_t)n;
-	}
-	return (ssize_t)len;
 }
 
 static size_t
@@ -135,7 +121,7 @@ read_file(const char *name, const char *path, enum secret_kind kind,
 
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	if (fd != -1)
-		n = read_all(fd, secret->text, MAX_FILE_BYTES + 1);
+		n = private_file_read(fd, secret->text, MAX_FILE_BYTES + 1);
 	if (n == -1)
 		(void)error_set(err, STATUS_USAGE, "%s: want a readable file: "
 		    "%s", name, strerror(errno));
@@ -164,7 +150,8 @@ secret_from_file(const char *variable, const char *path,
 	/* A name without a slash may be a key that was given by mistake. */
 	name = strchr(path, '/') != NULL ?
 	    xasprintf("%s: %s", variable, path) : xstrdup(variable);
-	if (secret_new(name, &secret, err) == -1 ||
+	/* One byte to notice a file that goes on. */
+	if (secret_new(name, MAX_FILE_BYTES + 1, &secret, err) == -1 ||
 	    read_file(name, path, kind, secret, err) == -1)
 		goto out;
 	(void)sodium_mprotect_readonly(secret->text);
@@ -177,19 +164,34 @@ out:
 	return rc;
 }
 
-int
-secret_from_text(const char *name, const char *text, struct secret **out,
-    struct error *err)
+/* A secret of that kind from a text in memory. */
+static int
+from_text(const char *name, enum secret_kind kind, const char *text,
+    struct secret **out, struct error *err)
 {
 	size_t len = strlen(text);
 
 	*out = NULL;
-	if (check_text(name, SECRET_PASSWORD, text, len, err) == -1 ||
-	    secret_new(name, out, err) == -1)
+	if (check_text(name, kind, text, len, err) == -1 ||
+	    secret_new(name, len, out, err) == -1)
 		return -1;
 	memcpy((*out)->text, text, len + 1);
 	(void)sodium_mprotect_readonly((*out)->text);
 	return 0;
+}
+
+int
+secret_from_text(const char *name, const char *text, struct secret **out,
+    struct error *err)
+{
+	return from_text(name, SECRET_PASSWORD, text, out, err);
+}
+
+int
+secret_from_token(const char *name, const char *text, struct secret **out,
+    struct error *err)
+{
+	return from_text(name, SECRET_TOKEN, text, out, err);
 }
 
 void

@@ -1,5 +1,9 @@
+#include <stdlib.h>
+#include <string.h>
+
 #include "log.h"
 #include "service.h"
+#include "xalloc.h"
 
 static void
 close_store(struct service *service)
@@ -39,12 +43,31 @@ service_end(struct service *service, bool failed)
 		close_store(service);
 }
 
+struct kept *
+service_kept(struct service *service, const char *collection)
+{
+	struct kept_list *list;
+	int		  i;
+
+	for (i = 0; i < MAX_KEPT_LISTS; i++) {
+		list = &service->lists[i];
+		if (list->collection == NULL)
+			list->collection = xstrdup(collection);
+		if (strcmp(list->collection, collection) == 0)
+			return &list->kept;
+	}
+	return NULL;
+}
+
 void
 service_clear(struct service *service)
 {
 	int i;
 
 	close_store(service);
-	for (i = 0; i < COLLECTION__MAX; i++)
-		kept_clear(&service->kept[i]);
+	for (i = 0; i < MAX_KEPT_LISTS; i++) {
+		kept_clear(&service->lists[i].kept);
+		free(service->lists[i].collection);
+		service->lists[i].collection = NULL;
+	}
 }

@@ -22,28 +22,7 @@ stage_fail(struct error *err)
 }
 
 static int
-prepare_all(struct stage *stage, struct error *err)
-{
-	int i;
-
-	for (i = 0; i < COLLECTION__MAX; i++) {
-		if (sqlite_db_prepare(stage->db, &stage->add[i], err,
-		    "INSERT INTO staged_%d (key, hash, data)"
-		    " VALUES (?1, ?2, ?3)", i) == -1 ||
-		    sqlite_db_prepare(stage->db, &stage->data[i], err,
-		    "SELECT data FROM staged_%d WHERE row = ?1", i) == -1)
-			return -1;
-		if (sqlite_db_prepare(stage->db, &stage->plan[i], err,
-		    "INSERT INTO plan_%d (act, key, hash, row)"
-		    " VALUES (?1, ?2, ?3, ?4)", i) == -1)
-			return -1;
-	}
-	return sqlite_db_prepare(stage->db, &stage->see, err,
-	    "INSERT OR IGNORE INTO seen VALUES (?1, ?2)");
-}
-
-static int
-create_table(struct stage *stage, struct error *err, char *sql)
+exec_formatted(struct stage *stage, struct error *err, char *sql)
 {
 	int rc;
 
@@ -53,22 +32,54 @@ create_table(struct stage *stage, struct error *err, char *sql)
 }
 
 static int
-create_tables(struct stage *stage, struct error *err)
+make_list(struct stage *stage, int i, struct error *err)
+{
+	struct stage_list *list = &stage->lists[i];
+
+	if (exec_formatted(stage, err, xasprintf("CREATE TABLE staged_%d"
+	    " (row INTEGER PRIMARY KEY, key TEXT NOT NULL, hash BLOB,"
+	    " kind INTEGER, subset INTEGER, updated INTEGER, version INTEGER,"
+	    " data BLOB)", i)) == -1 ||
+	    exec_formatted(stage, err, xasprintf("CREATE TABLE plan_%d"
+	    " (number INTEGER PRIMARY KEY, act INTEGER NOT NULL,"
+	    " key TEXT NOT NULL, hash BLOB, row INTEGER)", i)) == -1)
+		return -1;
+	if (sqlite_db_prepare(stage->db, &list->add, err,
+	    "INSERT INTO staged_%d (key, hash, data, kind, subset, updated,"
+	    " version) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)", i) == -1 ||
+	    sqlite_db_prepare(stage->db, &list->data, err,
+	    "SELECT data FROM staged_%d WHERE row = ?1", i) == -1)
+		return -1;
+	return sqlite_db_prepare(stage->db, &list->plan, err,
+	    "INSERT INTO plan_%d (act, key, hash, row)"
+	    " VALUES (?1, ?2, ?3, ?4)", i);
+}
+
+int
+stage_add_list(struct stage *stage, struct error *err)
+{
+	if (stage->count == MAX_LISTS)
+		return error_set(err, STATUS_PROTOCOL, "more than %d resource"
+		    " types in one run", MAX_LISTS - COLLECTION__MAX);
+	if (make_list(stage, stage->count, err) == -1)
+		return stage_fail(err);
+	return stage->count++;
+}
+
+static int
+prepare_all(struct stage *stage, struct error *err)
 {
 	int i;
 
 	for (i = 0; i < COLLECTION__MAX; i++) {
-		if (create_table(stage, err, xasprintf("CREATE TABLE staged_%d"
-		    " (row INTEGER PRIMARY KEY, key TEXT NOT NULL,"
-		    " hash BLOB NOT NULL, data BLOB NOT NULL)", i)) == -1)
-			return -1;
-		if (create_table(stage, err, xasprintf("CREATE TABLE plan_%d"
-		    " (number INTEGER PRIMARY KEY, act INTEGER NOT NULL,"
-		    " key TEXT NOT NULL, hash BLOB, row INTEGER)", i)) == -1)
+		if (stage_add_list(stage, err) == -1)
 			return -1;
 	}
-	return sqlite_db_exec(stage->db, "CREATE TABLE seen (list INTEGER,"
-	    " url TEXT, PRIMARY KEY (list, url)) WITHOUT ROWID", err);
+	if (sqlite_db_exec(stage->db, "CREATE TABLE seen (list INTEGER,"
+	    " url TEXT, PRIMARY KEY (list, url)) WITHOUT ROWID", err) == -1)
+		return -1;
+	return sqlite_db_prepare(stage->db, &stage->see, err,
+	    "INSERT OR IGNORE INTO seen VALUES (?1, ?2)");
 }
 
 int
@@ -83,7 +94,7 @@ stage_open(struct stage **out, struct error *err)
 	    SQLITE_OPEN_CREATE, NULL) != SQLITE_OK)
 		sqlite_db_fail(stage->db, "opening it", err);
 	else if (sqlite_db_exec(stage->db, STAGE_PRAGMAS, err) == 0 &&
-	    create_tables(stage, err) == 0 && prepare_all(stage, err) == 0) {
+	    prepare_all(stage, err) == 0) {
 		*out = stage;
 		return 0;
 	}
@@ -98,11 +109,12 @@ stage_close(struct stage *stage)
 
 	if (stage == NULL)
 		return;
-	for (i = 0; i < COLLECTION__MAX; i++) {
-		sqlite3_finalize(stage->add[i]);
-		sqlite3_finalize(stage->data[i]);
-		sqlite3_finalize(stage->find[i]);
-		sqlite3_finalize(stage->plan[i]);
+	/* Of a list that could not be made, too. */
+	for (i = 0; i <= stage->count && i < MAX_LISTS; i++) {
+		sqlite3_finalize(stage->lists[i].add);
+		sqlite3_finalize(stage->lists[i].data);
+		sqlite3_finalize(stage->lists[i].find);
+		sqlite3_finalize(stage->lists[i].plan);
 	}
 	sqlite3_finalize(stage->see);
 	(void)sqlite3_close(stage->db);
@@ -110,37 +122,43 @@ stage_close(struct stage *stage)
 }
 
 int
-stage_add(struct stage *stage, enum collection collection, const char *key,
-    size_t len, const uint8_t hash[HASH_BYTES], const uint8_t *data,
-    size_t data_len, struct error *err)
+stage_add(struct stage *stage, int list, const struct stage_doc *doc,
+    struct error *err)
 {
-	sqlite3_stmt *add = stage->add[collection];
+	sqlite3_stmt *add = stage->lists[list].add;
 
-	sqlite_db_bind_text(add, 1, key, len);
-	sqlite_db_bind_blob(add, 2, hash, HASH_BYTES);
-	sqlite_db_bind_blob(add, 3, data, data_len);
+	(void)sqlite3_clear_bindings(add);
+	sqlite_db_bind_text(add, 1, doc->key, doc->len);
+	if (doc->kind == STAGED_PUT) {
+		sqlite_db_bind_blob(add, 2, doc->hash, HASH_BYTES);
+		sqlite_db_bind_blob(add, 3, doc->data, doc->data_len);
+	}
+	(void)sqlite3_bind_int(add, 4, (int)doc->kind);
+	(void)sqlite3_bind_int(add, 5, doc->age.is_subset);
+	(void)sqlite3_bind_int64(add, 6, doc->age.updated_us);
+	(void)sqlite3_bind_int64(add, 7, doc->age.version);
 	return sqlite_db_run(add, err) == -1 ? stage_fail(err) : 0;
 }
 
 int
-stage_rewind(struct stage *stage, enum collection collection, int64_t count,
+stage_rewind(struct stage *stage, int list, int64_t count,
     struct error *err)
 {
 	int64_t ignored;
 
 	/* Rows count from 1, and only the last ones are ever deleted. */
 	if (sqlite_db_number(stage->db, &ignored, err,
-	    "DELETE FROM staged_%d WHERE row > %lld", (int)collection,
+	    "DELETE FROM staged_%d WHERE row > %lld", list,
 	    (long long)count) == -1)
 		return stage_fail(err);
 	return 0;
 }
 
 int
-stage_see_url(struct stage *stage, enum collection collection,
+stage_see_url(struct stage *stage, int list,
     const char *url, bool *is_new, struct error *err)
 {
-	(void)sqlite3_bind_int(stage->see, 1, (int)collection);
+	(void)sqlite3_bind_int(stage->see, 1, list);
 	sqlite_db_bind_text(stage->see, 2, url, strlen(url));
 	if (sqlite_db_run(stage->see, err) == -1)
 		return stage_fail(err);
@@ -149,34 +167,31 @@ stage_see_url(struct stage *stage, enum collection collection,
 }
 
 int
-stage_finish(struct stage *stage, enum collection collection,
+stage_finish(struct stage *stage, int list,
     struct error *err)
 {
-	char *sql;
-	int   i = (int)collection, rc;
-
 	/* Indexed after the load, which is cheaper; the hash in it spares a
 	 * look at the (large) rows themselves. */
-	sql = xasprintf("CREATE INDEX staged_%d_key ON staged_%d"
-	    " (key, row, hash)", i, i);
-	rc = sqlite_db_exec(stage->db, sql, err);
-	free(sql);
-	if (rc == -1 || sqlite_db_prepare(stage->db, &stage->find[i], err,
+	if (exec_formatted(stage, err, xasprintf("CREATE INDEX staged_%d_key"
+	    " ON staged_%d (key, row, hash, kind, subset, updated, version)",
+	    list, list)) == -1 ||
+	    sqlite_db_prepare(stage->db, &stage->lists[list].find, err,
 	    "SELECT data FROM staged_%d WHERE row = (SELECT max(row)"
-	    " FROM staged_%d WHERE key = ?1)", i, i) == -1)
+	    " FROM staged_%d WHERE key = ?1)", list, list) == -1)
 		return stage_fail(err);
 	return 0;
 }
 
 int
-stage_cursor_open(struct stage *stage, enum collection collection,
+stage_cursor_open(struct stage *stage, int list,
     struct stage_cursor **out, struct error *err)
 {
 	sqlite3_stmt *statement;
 
 	*out = NULL;
 	if (sqlite_db_prepare(stage->db, &statement, err, "SELECT key, row,"
-	    " hash FROM staged_%d ORDER BY key, row", (int)collection) == -1)
+	    " hash, kind, subset, updated, version FROM staged_%d"
+	    " ORDER BY key, row", list) == -1)
 		return stage_fail(err);
 	*out = xcalloc(1, sizeof(**out));
 	(*out)->statement = statement;
@@ -214,12 +229,27 @@ is_same_key(const struct stage_cursor *cursor)
 	    memcmp(key, cursor->key.data, len) == 0;
 }
 
+/* The row ahead, unless one with its key that came before is newer. */
 static void
 take_row(struct stage_cursor *cursor, struct staged *staged)
 {
-	staged->row = sqlite3_column_int64(cursor->statement, 1);
-	memcpy(staged->hash, sqlite3_column_blob(cursor->statement, 2),
-	    HASH_BYTES);
+	sqlite3_stmt	   *statement = cursor->statement;
+	struct resource_age age = {
+		.is_subset = sqlite3_column_int(statement, 4) != 0,
+		.updated_us = sqlite3_column_int64(statement, 5),
+		.version = sqlite3_column_int64(statement, 6),
+	};
+
+	if (sqlite3_column_int(statement, 3) == STAGED_DELETE) {
+		staged->is_delete = true;
+		return;
+	}
+	if (staged->is_put && resource_age_compare(&age, &staged->age) < 0)
+		return;
+	staged->is_put = true;
+	staged->age = age;
+	staged->row = sqlite3_column_int64(statement, 1);
+	memcpy(staged->hash, sqlite3_column_blob(statement, 2), HASH_BYTES);
 }
 
 int
@@ -238,6 +268,7 @@ stage_cursor_next(struct stage_cursor *cursor, struct staged *staged,
 	buf_append_byte(&cursor->key, 0);
 	staged->key = (const char *)cursor->key.data;
 	staged->duplicates = 0;
+	staged->is_put = staged->is_delete = false;
 	take_row(cursor, staged);
 	for (;;) {
 		if (step_ahead(cursor, err) == -1)
@@ -265,10 +296,10 @@ get_blob(sqlite3_stmt *statement, const uint8_t **data, size_t *len,
 }
 
 int
-stage_data(struct stage *stage, enum collection collection, int64_t row,
+stage_data(struct stage *stage, int list, int64_t row,
     const uint8_t **data, size_t *len, struct error *err)
 {
-	sqlite3_stmt *statement = stage->data[collection];
+	sqlite3_stmt *statement = stage->lists[list].data;
 
 	(void)sqlite3_reset(statement);
 	(void)sqlite3_bind_int64(statement, 1, row);
@@ -285,10 +316,10 @@ stage_data(struct stage *stage, enum collection collection, int64_t row,
 }
 
 int
-stage_find(struct stage *stage, enum collection collection, const char *key,
+stage_find(struct stage *stage, int list, const char *key,
     size_t key_len, const uint8_t **data, size_t *len, struct error *err)
 {
-	sqlite3_stmt *statement = stage->find[collection];
+	sqlite3_stmt *statement = stage->lists[list].find;
 
 	(void)sqlite3_reset(statement);
 	/* The key need not outlive this call. */

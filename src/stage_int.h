@@ -7,13 +7,17 @@
 #include "buf.h"
 #include "stage.h"
 
+struct stage_list {
+	sqlite3_stmt *add;
+	sqlite3_stmt *data;
+	sqlite3_stmt *find; /* once it is finished */
+	sqlite3_stmt *plan;
+};
 struct stage {
-	sqlite3	     *db;
-	sqlite3_stmt *add[COLLECTION__MAX];
-	sqlite3_stmt *data[COLLECTION__MAX];
-	sqlite3_stmt *find[COLLECTION__MAX];
-	sqlite3_stmt *see;
-	sqlite3_stmt *plan[COLLECTION__MAX];
+	sqlite3		 *db;
+	sqlite3_stmt	 *see;
+	int		  count;
+	struct stage_list lists[MAX_LISTS];
 };
 
 /*

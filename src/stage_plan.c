@@ -6,10 +6,10 @@
 #include "xalloc.h"
 
 int
-stage_plan_add(struct stage *stage, enum collection collection,
+stage_plan_add(struct stage *stage, int list,
     const struct planned *planned, struct error *err)
 {
-	sqlite3_stmt *add = stage->plan[collection];
+	sqlite3_stmt *add = stage->lists[list].plan;
 
 	(void)sqlite3_clear_bindings(add);
 	(void)sqlite3_bind_int(add, 1, (int)planned->act);
@@ -22,23 +22,22 @@ stage_plan_add(struct stage *stage, enum collection collection,
 }
 
 int
-stage_plan_open(struct stage *stage, enum collection collection,
+stage_plan_open(struct stage *stage, int list,
     enum act only, struct stage_cursor **out, struct error *err)
 {
 	sqlite3_stmt *statement;
-	int	      i = (int)collection;
 	int	      rc;
 
 	*out = NULL;
 	if (only != ACT__MAX)
 		rc = sqlite_db_prepare(stage->db, &statement, err,
 		    "SELECT act, key, hash, row, NULL FROM plan_%d"
-		    " WHERE act = %d ORDER BY number", i, (int)only);
+		    " WHERE act = %d ORDER BY number", list, (int)only);
 	else
 		rc = sqlite_db_prepare(stage->db, &statement, err,
 		    "SELECT act, p.key, p.hash, p.row, s.data FROM plan_%d p"
 		    " LEFT JOIN staged_%d s ON s.row = p.row ORDER BY number",
-		    i, i);
+		    list, list);
 	if (rc == -1)
 		return stage_fail(err);
 	*out = xcalloc(1, sizeof(**out));

@@ -52,9 +52,8 @@ store_name(const struct store *store)
 	return store->name;
 }
 
-/* The store's name goes before each of its errors, here and only here. */
-static int
-named(const struct store *store, int rc, struct error *err)
+int
+store_named(const struct store *store, int rc, struct error *err)
 {
 	return rc == -1 ? error_prefix(err, "store %s", store->name) : rc;
 }
@@ -64,27 +63,28 @@ store_lease_try(struct store *store, char holder[MAX_HOLDER_TEXT],
     struct error *err)
 {
 	store_trace_step(store, "lease", "");
-	return named(store, store->ops->lease_try(store, holder, err), err);
+	return store_named(store, store->ops->lease_try(store, holder, err),
+	    err);
 }
 
 int
 store_lease_check(struct store *store, struct error *err)
 {
 	store_trace_step(store, "lease check", "");
-	return named(store, store->ops->lease_check(store, err), err);
+	return store_named(store, store->ops->lease_check(store, err), err);
 }
 
 int
 store_begin(struct store *store, struct error *err)
 {
 	store_trace_step(store, "begin", "");
-	return named(store, store->ops->begin(store, err), err);
+	return store_named(store, store->ops->begin(store, err), err);
 }
 
 int
 store_end(struct store *store, struct error *err)
 {
-	return named(store, store->ops->end(store, err), err);
+	return store_named(store, store->ops->end(store, err), err);
 }
 
 bool
@@ -97,7 +97,8 @@ int
 store_versions_get(struct store *store, struct store_versions *out,
     struct error *err)
 {
-	return named(store, store->ops->versions_get(store, out, err), err);
+	return store_named(store, store->ops->versions_get(store, out, err),
+	    err);
 }
 
 int
@@ -105,8 +106,8 @@ store_version_raise(struct store *store, int64_t now_ms, int64_t *version,
     struct error *err)
 {
 	store_trace_step(store, "version", "");
-	return named(store, store->ops->version_raise(store, now_ms, version,
-	    err), err);
+	return store_named(store, store->ops->version_raise(store, now_ms,
+	    version, err), err);
 }
 
 int
@@ -114,8 +115,8 @@ store_versions_set(struct store *store, const struct store_versions *versions,
     struct error *err)
 {
 	store_trace_step(store, "versions", "");
-	return named(store, store->ops->versions_set(store, versions, err),
-	    err);
+	return store_named(store, store->ops->versions_set(store, versions,
+	    err), err);
 }
 
 void
@@ -140,9 +141,9 @@ static int
 opened(struct store *store, int rc, struct store_cursor **out,
     struct error *err)
 {
-	if (rc == 0)
+	if (rc != -1)
 		(*out)->store = store;
-	return named(store, rc, err);
+	return store_named(store, rc == -1 ? -1 : 0, err);
 }
 
 /* Keys must ascend: a wrong order is a failure, not a wrong answer. */
@@ -173,8 +174,12 @@ int
 store_state_open(struct store *store, const char *collection,
     struct store_cursor **out, struct error *err)
 {
-	return opened(store, store->ops->state_open(store, collection, out,
-	    err), out, err);
+	int rc;
+
+	rc = store_open_missing(store, collection, out, err);
+	if (rc == 0)
+		rc = store->ops->state_open(store, collection, out, err);
+	return opened(store, rc, out, err);
 }
 
 int
@@ -183,26 +188,38 @@ store_state_next(struct store_cursor *cursor, struct store_state *state,
 {
 	int rc;
 
+	if (cursor->is_empty)
+		return 0;
 	rc = cursor->store->ops->state_next(cursor, state, err);
 	if (rc == 1)
 		rc = check_ascending(cursor, state->key, state->len, err);
-	return named(cursor->store, rc, err);
+	return store_named(cursor->store, rc, err);
 }
 
 int
 store_records_open(struct store *store, const char *collection,
     bool with_deleted, struct store_cursor **out, struct error *err)
 {
-	return opened(store, store->ops->records_open(store, collection,
-	    with_deleted, out, err), out, err);
+	int rc;
+
+	rc = store_open_missing(store, collection, out, err);
+	if (rc == 0)
+		rc = store->ops->records_open(store, collection,
+		    with_deleted, out, err);
+	return opened(store, rc, out, err);
 }
 
 int
 store_record_open(struct store *store, const char *collection,
     const char *key, size_t len, struct store_cursor **out, struct error *err)
 {
-	return opened(store, store->ops->record_open(store, collection, key,
-	    len, out, err), out, err);
+	int rc;
+
+	rc = store_open_missing(store, collection, out, err);
+	if (rc == 0)
+		rc = store->ops->record_open(store, collection, key, len,
+		    out, err);
+	return opened(store, rc, out, err);
 }
 
 int
@@ -211,18 +228,25 @@ store_record_next(struct store_cursor *cursor, struct store_record *record,
 {
 	int rc;
 
+	if (cursor->is_empty)
+		return 0;
 	rc = cursor->store->ops->record_next(cursor, record, err);
 	if (rc == 1)
 		rc = check_ascending(cursor, record->key, record->len, err);
-	return named(cursor->store, rc, err);
+	return store_named(cursor->store, rc, err);
 }
 
 int
 store_changes_open(struct store *store, const char *collection, int64_t since,
     bool with_deleted, struct store_cursor **out, struct error *err)
 {
-	return opened(store, store->ops->changes_open(store, collection, since,
-	    with_deleted, out, err), out, err);
+	int rc;
+
+	rc = store_open_missing(store, collection, out, err);
+	if (rc == 0)
+		rc = store->ops->changes_open(store, collection, since,
+		    with_deleted, out, err);
+	return opened(store, rc, out, err);
 }
 
 /* Keys ascend within a version; a higher version begins anew. */
@@ -249,18 +273,25 @@ store_changes_next(struct store_cursor *cursor, struct store_record *record,
 {
 	int rc;
 
+	if (cursor->is_empty)
+		return 0;
 	rc = cursor->store->ops->record_next(cursor, record, err);
 	if (rc == 1)
 		rc = check_order(cursor, record, err);
-	return named(cursor->store, rc, err);
+	return store_named(cursor->store, rc, err);
 }
 
 int
 store_counts_get(struct store *store, const char *collection,
     struct store_counts *out, struct error *err)
 {
-	return named(store, store->ops->counts_get(store, collection, out,
-	    err), err);
+	int rc;
+
+	*out = (struct store_counts){ 0 };
+	rc = store_is_missing(store, collection, err);
+	if (rc == 0)
+		rc = store->ops->counts_get(store, collection, out, err);
+	return store_named(store, rc == -1 ? -1 : 0, err);
 }
 
 int
@@ -271,14 +302,19 @@ store_writer_open(struct store *store, const char *collection,
 	int rc;
 
 	store_trace_step(store, "writer", collection);
-	rc = store->ops->writer_open(store, collection, version, now_ms, out,
-	    err);
+	rc = store_is_missing(store, collection, err);
+	if (rc == 1)
+		rc = error_set(err, STATUS_STORE, "there is no collection %s to"
+		    " write to", collection);
+	if (rc == 0)
+		rc = store->ops->writer_open(store, collection, version,
+		    now_ms, out, err);
 	if (rc == 0) {
 		(*out)->store = store;
 		(*out)->version = version;
 		(*out)->now_ms = now_ms;
 	}
-	return named(store, rc, err);
+	return store_named(store, rc, err);
 }
 
 int
@@ -296,7 +332,7 @@ store_writer_put(struct store_writer *writer, const struct store_put *put,
 
 	hash_format(put->hash, record.hash);
 	store_trace_step(writer->store, "put", put->key);
-	return named(writer->store, writer->store->ops->writer_put(writer,
+	return store_named(writer->store, writer->store->ops->writer_put(writer,
 	    &record, put->is_new, err), err);
 }
 
@@ -305,8 +341,8 @@ store_writer_delete(struct store_writer *writer, const char *key, size_t len,
     struct error *err)
 {
 	store_trace_step(writer->store, "delete", key);
-	return named(writer->store, writer->store->ops->writer_delete(writer,
-	    key, len, err), err);
+	return store_named(writer->store, writer->store->ops->writer_delete(
+	    writer, key, len, err), err);
 }
 
 int
@@ -314,7 +350,7 @@ store_writer_copy(struct store_writer *writer,
     const struct store_record *record, bool is_new, struct error *err)
 {
 	store_trace_step(writer->store, "copy", record->key);
-	return named(writer->store, writer->store->ops->writer_put(writer,
+	return store_named(writer->store, writer->store->ops->writer_put(writer,
 	    record, is_new, err), err);
 }
 
@@ -324,7 +360,7 @@ store_writer_close(struct store_writer *writer, struct error *err)
 	struct store *store = writer->store;
 
 	store_trace_step(store, "writer end", "");
-	return named(store, store->ops->writer_close(writer, err), err);
+	return store_named(store, store->ops->writer_close(writer, err), err);
 }
 
 void
@@ -338,7 +374,8 @@ store_history_put(struct store *store, const struct store_history *entry,
     struct error *err)
 {
 	store_trace_step(store, "history", "");
-	return named(store, store->ops->history_put(store, entry, err), err);
+	return store_named(store, store->ops->history_put(store, entry, err),
+	    err);
 }
 
 int
@@ -346,8 +383,8 @@ store_history_keys_put(struct store *store,
     const struct store_history_keys *keys, struct error *err)
 {
 	store_trace_step(store, "history keys", keys->collection);
-	return named(store, store->ops->history_keys_put(store, keys, err),
-	    err);
+	return store_named(store, store->ops->history_keys_put(store, keys,
+	    err), err);
 }
 
 int
@@ -362,8 +399,8 @@ int
 store_history_next(struct store_cursor *cursor, struct store_history *entry,
     struct error *err)
 {
-	return named(cursor->store, cursor->store->ops->history_next(cursor,
-	    entry, err), err);
+	return store_named(cursor->store, cursor->store->ops->history_next(
+	    cursor, entry, err), err);
 }
 
 int
@@ -387,7 +424,7 @@ int
 store_history_keys_next(struct store_cursor *cursor,
     struct store_history_keys *keys, struct error *err)
 {
-	return named(cursor->store, cursor->store->ops->history_keys_next(
+	return store_named(cursor->store, cursor->store->ops->history_keys_next(
 	    cursor, keys, err), err);
 }
 
@@ -397,7 +434,10 @@ store_cursor_close(struct store_cursor *cursor)
 	if (cursor == NULL)
 		return;
 	free(cursor->last_key);
-	cursor->store->ops->cursor_close(cursor);
+	if (cursor->is_empty)
+		free(cursor);
+	else
+		cursor->store->ops->cursor_close(cursor);
 }
 
 int
@@ -409,5 +449,5 @@ store_publish(struct store *store, struct error *err)
 	rc = store->ops->publish(store, err);
 	if (rc == 0)
 		store_trace_step(store, "published", "");
-	return named(store, rc, err);
+	return store_named(store, rc, err);
 }

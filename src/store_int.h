@@ -22,6 +22,13 @@ struct store_ops {
 	    int64_t *version, struct error *err);
 	int (*versions_set)(struct store *store,
 	    const struct store_versions *versions, struct error *err);
+	/* Beside the five, in any order; what cannot be one is left out by the
+	 * front. */
+	int (*extras_get)(struct store *store, char ***out,
+	    struct error *err);
+	/* Asked only for one that is not there. */
+	int (*collection_make)(struct store *store, const char *name,
+	    struct error *err);
 	int (*state_open)(struct store *store, const char *collection,
 	    struct store_cursor **out, struct error *err);
 	int (*state_next)(struct store_cursor *cursor,
@@ -64,6 +71,16 @@ struct store_ops {
 	    struct store_cursor **out, struct error *err);
 	int (*history_keys_next)(struct store_cursor *cursor,
 	    struct store_history_keys *keys, struct error *err);
+	int (*note_put)(struct store *store, const char *id,
+	    const uint8_t *data, size_t len, struct error *err);
+	/* Of the ids from first on to before end.  *out NULL: none can be
+	 * there. */
+	int (*notes_open)(struct store *store, const char *first,
+	    const char *end, struct store_cursor **out, struct error *err);
+	int (*notes_next)(struct store_cursor *cursor,
+	    struct store_note *note, struct error *err);
+	int (*notes_delete)(struct store *store, const char *first,
+	    const char *end, struct error *err);
 	void (*cursor_close)(struct store_cursor *cursor);
 	int (*publish)(struct store *store, struct error *err);
 };
@@ -97,6 +114,7 @@ struct store {
 };
 struct store_cursor {
 	struct store *store;
+	bool	      is_empty; /* the front's own, over nothing */
 	char	     *last_key; /* to see that keys ascend */
 	size_t	      last_len;
 	size_t	      last_cap;
@@ -107,6 +125,22 @@ struct store_writer {
 	int64_t	      version; /* of what is written ... */
 	int64_t	      now_ms;  /* ... and its time */
 };
+
+/* The store's name goes before each of its errors, in the front and only
+ * there; rc is given on. */
+int store_named(const struct store *store, int rc, struct error *err);
+/* store_collections_get(), its error not yet named. */
+int store_collections_read(struct store *store, char ***out,
+    struct error *err);
+/* Is there no such collection?  1 = there is none, 0 = there is, -1 = failed
+ * (not yet named). */
+int store_is_missing(struct store *store, const char *collection,
+    struct error *err);
+/* The same question; for 1 *out is a cursor over nothing. */
+int store_open_missing(struct store *store, const char *collection,
+    struct store_cursor **out, struct error *err);
+/* A cursor over nothing. */
+struct store_cursor *store_cursor_empty(struct store *store);
 
 /* Take a hash as a store has it, be it sound or not: of a state one that is
  * none equals none, so that its record is written anew. */

@@ -15,6 +15,7 @@
 
 #include "store_mongodb_int.h"
 #include "store_place.h"
+#include "words.h"
 #include "xalloc.h"
 
 mongoc_collection_t *
@@ -63,7 +64,7 @@ mongodb_close(struct store *base)
 	bson_destroy(store->entry);
 	mongodb_client_close(&store->link);
 	free(store->finished);
-	free(store->strays);
+	words_free(store->scanned);
 	free(store->base.name);
 	free(store);
 }
@@ -152,6 +153,8 @@ const struct store_ops store_mongodb_ops = {
 	.versions_get = store_mongodb_versions_get,
 	.version_raise = store_mongodb_version_raise,
 	.versions_set = store_mongodb_versions_set,
+	.extras_get = store_mongodb_extras_get,
+	.collection_make = store_mongodb_collection_make,
 	.state_open = store_mongodb_state_open,
 	.state_next = store_mongodb_state_next,
 	.records_open = store_mongodb_records_open,
@@ -171,6 +174,10 @@ const struct store_ops store_mongodb_ops = {
 	.history_keys_open = store_mongodb_history_keys_open,
 	.history_parts_open = store_mongodb_history_parts_open,
 	.history_keys_next = store_mongodb_history_keys_next,
+	.note_put = store_mongodb_note_put,
+	.notes_open = store_mongodb_notes_open,
+	.notes_next = store_mongodb_notes_next,
+	.notes_delete = store_mongodb_notes_delete,
 	.cursor_close = store_mongodb_cursor_close,
 	.publish = store_mongodb_publish,
 };

@@ -10,10 +10,13 @@
 #define HISTORY	     "SyncHistory"
 #define HISTORY_KEYS "SyncHistoryKeys"
 #define LEASE	     "SyncLease"
+#define NOTES	     "SyncNotes"
 /* Their documents of which there is one, by _id. */
 #define METADATA_ID  "sync"
 #define LEASE_ID     "lease"
 #define MARK_ID	     "store"
+/* The mark's list of the collections beside the five. */
+#define MARK_EXTRAS  "Collections"
 
 struct mongodb_lease;
 
@@ -28,8 +31,10 @@ struct version_range {
  * is the history entry that store_publish() will write; NULL: none yet.
  *
  * Finished are the versions that have a history entry, in ascending ranges; a
- * writer reads them before its first scan.  Strays are the others that its
- * scans have met on records: of runs that died, or that lost their lease.
+ * writer reads them before its first scan.  Strays are records with another
+ * version: of runs that died, or that lost their lease.  has_strays says that a
+ * scan has met one; scanned lists the collections that were scanned
+ * to their ends.
  */
 struct store_mongodb {
 	struct store		 base;
@@ -45,8 +50,8 @@ struct store_mongodb {
 	struct version_range	*finished;
 	size_t			 n_finished;
 	bool			 has_finished;
-	int64_t			*strays;
-	size_t			 n_strays;
+	bool			 has_strays;
+	char		       **scanned;
 };
 
 /* "is_writer" of a mode. */
@@ -70,6 +75,11 @@ void store_mongodb_must(bool is_appended);
 
 /* store_mongodb_make.c: makes an empty store, or sees that it is whole. */
 int store_mongodb_prepare(struct store_mongodb *store, struct error *err);
+/* As their namesakes. */
+int store_mongodb_extras_get(struct store *base, char ***out,
+    struct error *err);
+int store_mongodb_collection_make(struct store *base, const char *name,
+    struct error *err);
 
 /* store_mongodb_lease.c; each as its namesake, or as said. */
 int store_mongodb_lease_try(struct store *base, char holder[MAX_HOLDER_TEXT],
@@ -125,6 +135,15 @@ int store_mongodb_read_finished(struct store_mongodb *store,
     struct error *err);
 /* Takes note of the version of a record, which may be a stray. */
 void store_mongodb_note_version(struct store_mongodb *store, int64_t version);
+/*
+ * Gives the strays in a collection this run's version: a reader whose version
+ * is above theirs would never be told of them.
+ */
+int store_mongodb_adopt_strays(struct store_mongodb *store, const char *name,
+    struct error *err);
+/* The same in all collections that no scan of this run has looked at. */
+int store_mongodb_adopt_unscanned(struct store_mongodb *store,
+    struct error *err);
 
 /* The rest of it, and store_mongodb_read.c */
 int store_mongodb_versions_get(struct store *base, struct store_versions *out,
@@ -178,5 +197,19 @@ int store_mongodb_history_put(struct store *base,
 int store_mongodb_history_keys_put(struct store *base,
     const struct store_history_keys *keys, struct error *err);
 int store_mongodb_publish(struct store *base, struct error *err);
+/* Puts a document in the place of the one with its _id, or beside the others.
+ * Takes doc over, and destroys it. */
+int store_mongodb_put_document(struct store_mongodb *store, const char *name,
+    bson_t *doc, const char *doing, struct error *err);
+
+/* store_mongodb_notes.c */
+int store_mongodb_note_put(struct store *base, const char *id,
+    const uint8_t *data, size_t len, struct error *err);
+int store_mongodb_notes_open(struct store *base, const char *first,
+    const char *end, struct store_cursor **out, struct error *err);
+int store_mongodb_notes_next(struct store_cursor *base,
+    struct store_note *note, struct error *err);
+int store_mongodb_notes_delete(struct store *base, const char *first,
+    const char *end, struct error *err);
 
 #endif

@@ -5,6 +5,7 @@
 #include "collection.h"
 #include "log.h"
 #include "store_mongodb_int.h"
+#include "words.h"
 #include "xalloc.h"
 
 /* The layout that this program reads and writes. */
@@ -112,6 +113,49 @@ make_collection(struct store_mongodb *store, const char *collection,
 	return rc;
 }
 
+/*
+ * The mark lists the collections that runs have made: the database may hold
+ * others, which are somebody else's.
+ */
+int
+store_mongodb_extras_get(struct store *base, char ***out, struct error *err)
+{
+	struct store_mongodb *store = (struct store_mongodb *)base;
+	bson_iter_t	      iter, names;
+	bson_t		      selector, opts, doc;
+	int		      rc;
+
+	store_mongodb_select(&selector, MARK_ID, strlen(MARK_ID));
+	store_mongodb_read_options(store, &opts);
+	rc = mongodb_find_one(store, LEASE, &selector, &opts, &doc, err);
+	if (rc != 1)
+		return rc;
+	if (bson_iter_init_find(&iter, &doc, MARK_EXTRAS) &&
+	    BSON_ITER_HOLDS_ARRAY(&iter) && bson_iter_recurse(&iter, &names)) {
+		while (bson_iter_next(&names)) {
+			if (BSON_ITER_HOLDS_UTF8(&names))
+				words_add(out, bson_iter_utf8(&names, NULL));
+		}
+	}
+	bson_destroy(&doc);
+	return 0;
+}
+
+/* Makes what is missing of those beside the five. */
+static int
+make_extras(struct store_mongodb *store, struct error *err)
+{
+	char **extras = NULL;
+	size_t i;
+	int    rc;
+
+	rc = store_mongodb_extras_get(&store->base, &extras, err);
+	for (i = 0; rc == 0 && i < words_count(extras); i++)
+		rc = make_collection(store, extras[i], true, false, err);
+	words_free(extras);
+	return rc;
+}
+
 static int
 make_collections(struct store_mongodb *store, bool is_new, struct error *err)
 {
@@ -122,33 +166,41 @@ make_collections(struct store_mongodb *store, bool is_new, struct error *err)
 		    err) == -1)
 			return -1;
 	}
-	if (make_collection(store, HISTORY, false, is_new, err) == -1)
+	if (make_extras(store, err) == -1 ||
+	    make_collection(store, HISTORY, false, is_new, err) == -1)
 		return -1;
 	return make_collection(store, HISTORY_KEYS, false, is_new, err);
+}
+
+/* Changes the mark, which is made when it is not there.  Takes change over, and
+ * destroys it. */
+static int
+change_mark(struct store_mongodb *store, bson_t *change, struct error *err)
+{
+	mongoc_collection_t *collection;
+	bson_error_t	     cause;
+	bson_t		     selector, *opts;
+	int		     rc = 0;
+
+	collection = store_mongodb_collection(store, LEASE);
+	store_mongodb_select(&selector, MARK_ID, strlen(MARK_ID));
+	opts = BCON_NEW("upsert", BCON_BOOL(true));
+	if (!mongoc_collection_update_one(collection, &selector, change, opts,
+	    NULL, &cause))
+		rc = mongodb_fail(&cause, "marking it as a store", err);
+	bson_destroy(opts);
+	bson_destroy(change);
+	bson_destroy(&selector);
+	mongoc_collection_destroy(collection);
+	return rc;
 }
 
 /* The mark that says of a database that it is a store; the last thing made. */
 static int
 put_mark(struct store_mongodb *store, struct error *err)
 {
-	mongoc_collection_t *collection;
-	bson_error_t	     cause;
-	bson_t		    *selector, *mark, *opts;
-	int		     rc = 0;
-
-	collection = store_mongodb_collection(store, LEASE);
-	selector = BCON_NEW("_id", BCON_UTF8(MARK_ID));
-	mark = BCON_NEW("$set", "{",
-	    "SchemaVersion", BCON_INT32(SCHEMA_VERSION), "}");
-	opts = BCON_NEW("upsert", BCON_BOOL(true));
-	if (!mongoc_collection_update_one(collection, selector, mark, opts,
-	    NULL, &cause))
-		rc = mongodb_fail(&cause, "marking it as a store", err);
-	bson_destroy(opts);
-	bson_destroy(mark);
-	bson_destroy(selector);
-	mongoc_collection_destroy(collection);
-	return rc;
+	return change_mark(store, BCON_NEW("$set", "{", "SchemaVersion",
+	    BCON_INT32(SCHEMA_VERSION), "}"), err);
 }
 
 /* 1 = the collection has a document (with that _id, when id is not NULL), whose
@@ -204,6 +256,28 @@ refuse_foreign(struct store_mongodb *store, struct error *err)
 			    collection_name(i));
 	}
 	return 0;
+}
+
+/* The mark comes last here, too. */
+int
+store_mongodb_collection_make(struct store *base, const char *name,
+    struct error *err)
+{
+	struct store_mongodb *store = (struct store_mongodb *)base;
+	int64_t		      version;
+	int		      rc;
+
+	if (store_mongodb_lease_check(store, err) == -1)
+		return -1;
+	rc = look(store, name, NULL, &version, err);
+	if (rc == 1)
+		rc = error_set(err, STATUS_STORE, "it has documents in %s,"
+		    " which is none of its collections; remove them, or name"
+		    " another database", name);
+	if (rc == -1 || make_collection(store, name, true, true, err) == -1)
+		return -1;
+	return change_mark(store, BCON_NEW("$addToSet", "{", MARK_EXTRAS,
+	    BCON_UTF8(name), "}"), err);
 }
 
 int

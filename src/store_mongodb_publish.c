@@ -94,7 +94,7 @@ store_mongodb_version_raise(struct store *base, int64_t now_ms,
 	    raise_version(store, now_ms, version, err) == -1))
 		return -1;
 	store->own_version = *version;
-	return 0;
+	return store_mongodb_adopt_unscanned(store, err);
 }
 
 /* It never goes down: a copy that was held up may find a run's there. */
@@ -110,11 +110,9 @@ store_mongodb_versions_set(struct store *base,
 	    err);
 }
 
-/* Puts a document in the place of the one with its _id, or beside the others.
- * Takes doc over, and destroys it. */
-static int
-put_document(struct store_mongodb *store, const char *name, bson_t *doc,
-    const char *doing, struct error *err)
+int
+store_mongodb_put_document(struct store_mongodb *store, const char *name,
+    bson_t *doc, const char *doing, struct error *err)
 {
 	mongoc_collection_t *collection;
 	bson_error_t	     cause;
@@ -155,8 +153,8 @@ store_mongodb_history_keys_put(struct store *base,
 	    BSON_APPEND_INT64(doc, "Part", keys->part) &&
 	    BSON_APPEND_ARRAY(doc, "Keys", &list));
 	free(id);
-	return put_document((struct store_mongodb *)base, HISTORY_KEYS, doc,
-	    "writing " HISTORY_KEYS, err);
+	return store_mongodb_put_document((struct store_mongodb *)base,
+	    HISTORY_KEYS, doc, "writing " HISTORY_KEYS, err);
 }
 
 /* What tells the entry that waits from another one of its version. */

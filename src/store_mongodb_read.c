@@ -4,6 +4,7 @@
 
 #include "sqlite_keys.h"
 #include "store_mongodb_int.h"
+#include "words.h"
 #include "xalloc.h"
 
 /* Documents of a batch: small ones for a scan of the old state; else the server
@@ -71,6 +72,9 @@ store_mongodb_state_next(struct store_cursor *base, struct store_state *state,
 	int		       rc;
 
 	rc = mongodb_next(cursor, &doc, err);
+	if (rc == 0)
+		words_add(&store->scanned,
+		    mongoc_collection_get_name(cursor->collection));
 	if (rc != 1)
 		return rc;
 	if (read_key(cursor, doc, &state->key, &state->len, err) == -1)

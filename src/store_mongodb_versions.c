@@ -109,17 +109,8 @@ is_finished(const struct store_mongodb *store, int64_t version)
 void
 store_mongodb_note_version(struct store_mongodb *store, int64_t version)
 {
-	size_t i;
-
-	if (is_finished(store, version))
-		return;
-	for (i = 0; i < store->n_strays; i++) {
-		if (store->strays[i] == version)
-			return;
-	}
-	store->strays = xrealloc(store->strays,
-	    (store->n_strays + 1) * sizeof(*store->strays));
-	store->strays[store->n_strays++] = version;
+	if (!is_finished(store, version))
+		store->has_strays = true;
 }
 
 int

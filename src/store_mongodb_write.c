@@ -36,61 +36,6 @@ store_of(const struct mongodb_writer *writer)
 	return (struct store_mongodb *)writer->base.store;
 }
 
-static bson_t *
-select_strays(const struct store_mongodb *store)
-{
-	bson_t	   *selector = bson_new(), in, list;
-	const char *position;
-	char	    text[16];
-	size_t	    i;
-
-	store_mongodb_must(BSON_APPEND_DOCUMENT_BEGIN(selector, "Version",
-	    &in) && BSON_APPEND_ARRAY_BEGIN(&in, "$in", &list));
-	for (i = 0; i < store->n_strays; i++) {
-		(void)bson_uint32_to_string((uint32_t)i, &position, text,
-		    sizeof(text));
-		store_mongodb_must(BSON_APPEND_INT64(&list, position,
-		    store->strays[i]));
-	}
-	store_mongodb_must(bson_append_array_end(&in, &list) &&
-	    bson_append_document_end(selector, &in));
-	return selector;
-}
-
-/*
- * Gives the records that unfinished runs have written this run's version: a
- * reader whose version is above theirs would never be told of them.
- */
-static int
-adopt_strays(struct mongodb_writer *writer, struct error *err)
-{
-	bson_error_t cause;
-	bson_iter_t  iter;
-	bson_t	    *selector, *update, reply;
-	int	     rc = 0;
-
-	store_trace_step(writer->base.store, "adopt",
-	    mongoc_collection_get_name(writer->collection));
-	if (store_mongodb_lease_check(store_of(writer), err) == -1)
-		return -1;
-	selector = select_strays(store_of(writer));
-	update = BCON_NEW("$set", "{",
-	    "Version", BCON_INT64(writer->base.version), "}");
-	if (!mongoc_collection_update_many(writer->collection, selector,
-	    update, NULL, &reply, &cause))
-		rc = mongodb_fail(&cause, writer->doing, err);
-	else if (bson_iter_init_find(&iter, &reply, "modifiedCount") &&
-	    bson_iter_as_int64(&iter) > 0)
-		log_info("%s: %lld records that an unfinished run has left"
-		    " are now of this version",
-		    mongoc_collection_get_name(writer->collection),
-		    (long long)bson_iter_as_int64(&iter));
-	bson_destroy(&reply);
-	bson_destroy(update);
-	bson_destroy(selector);
-	return rc;
-}
-
 void
 store_mongodb_writer_abort(struct store_writer *base)
 {
@@ -119,7 +64,8 @@ store_mongodb_writer_open(struct store *base, const char *collection,
 	writer->doing = xasprintf("writing %s", collection);
 	writer->base.version = version;
 	writer->base.now_ms = now_ms;
-	if (store->n_strays > 0 && adopt_strays(writer, err) == -1) {
+	if (store->has_strays &&
+	    store_mongodb_adopt_strays(store, collection, err) == -1) {
 		store_mongodb_writer_abort(&writer->base);
 		return -1;
 	}

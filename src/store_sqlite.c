@@ -153,19 +153,33 @@ set_pragmas(struct store_sqlite *store, struct error *err)
 }
 
 static int
+create_collection(struct store_sqlite *store, const char *name,
+    struct error *err)
+{
+	char *sql;
+	int   rc;
+
+	sql = xasprintf(schema_collection, name, name, name, name, name, name,
+	    name);
+	rc = sqlite_db_exec(store->db, sql, err);
+	free(sql);
+	return rc;
+}
+
+/* A part of the run's transaction. */
+static int
+sqlite_collection_make(struct store *base, const char *name, struct error *err)
+{
+	return create_collection((struct store_sqlite *)base, name, err);
+}
+
+static int
 create_tables(struct store_sqlite *store, struct error *err)
 {
-	const char *name;
-	char	   *sql;
-	int	    i, rc;
+	int i;
 
 	for (i = 0; i < COLLECTION__MAX; i++) {
-		name = collection_name(i);
-		sql = xasprintf(schema_collection, name, name, name, name,
-		    name, name, name);
-		rc = sqlite_db_exec(store->db, sql, err);
-		free(sql);
-		if (rc == -1)
+		if (create_collection(store, collection_name(i), err) == -1)
 			return -1;
 	}
 	return sqlite_db_exec(store->db, schema_common, err);
@@ -469,6 +483,8 @@ const struct store_ops store_sqlite_ops = {
 	.versions_get = store_sqlite_versions_get,
 	.version_raise = sqlite_version_raise,
 	.versions_set = sqlite_versions_set,
+	.extras_get = store_sqlite_extras_get,
+	.collection_make = sqlite_collection_make,
 	.state_open = store_sqlite_state_open,
 	.state_next = store_sqlite_state_next,
 	.records_open = store_sqlite_records_open,
@@ -488,6 +504,10 @@ const struct store_ops store_sqlite_ops = {
 	.history_keys_open = store_sqlite_history_keys_open,
 	.history_parts_open = store_sqlite_history_parts_open,
 	.history_keys_next = store_sqlite_history_keys_next,
+	.note_put = store_sqlite_note_put,
+	.notes_open = store_sqlite_notes_open,
+	.notes_next = store_sqlite_notes_next,
+	.notes_delete = store_sqlite_notes_delete,
 	.cursor_close = store_sqlite_cursor_close,
 	.publish = sqlite_publish,
 };

@@ -24,6 +24,8 @@ struct store_sqlite {
 
 int store_sqlite_versions_get(struct store *base, struct store_versions *out,
     struct error *err);
+int store_sqlite_extras_get(struct store *base, char ***out,
+    struct error *err);
 int store_sqlite_state_open(struct store *base, const char *collection,
     struct store_cursor **out, struct error *err);
 int store_sqlite_state_next(struct store_cursor *base,
@@ -64,6 +66,14 @@ int store_sqlite_history_put(struct store *base,
     const struct store_history *entry, struct error *err);
 int store_sqlite_history_keys_put(struct store *base,
     const struct store_history_keys *keys, struct error *err);
+int store_sqlite_note_put(struct store *base, const char *id,
+    const uint8_t *data, size_t len, struct error *err);
+int store_sqlite_notes_open(struct store *base, const char *first,
+    const char *end, struct store_cursor **out, struct error *err);
+int store_sqlite_notes_next(struct store_cursor *base,
+    struct store_note *note, struct error *err);
+int store_sqlite_notes_delete(struct store *base, const char *first,
+    const char *end, struct error *err);
 void store_sqlite_cursor_close(struct store_cursor *base);
 
 #endif

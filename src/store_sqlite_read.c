@@ -4,6 +4,7 @@
 
 #include "sqlite_db.h"
 #include "store_sqlite_int.h"
+#include "words.h"
 #include "xalloc.h"
 
 struct sqlite_cursor {
@@ -98,6 +99,23 @@ blob_at(sqlite3_stmt *statement, int column, size_t *len)
 	data = sqlite3_column_blob(statement, column);
 	*len = (size_t)sqlite3_column_bytes(statement, column);
 	return data;
+}
+
+int
+store_sqlite_extras_get(struct store *base, char ***out, struct error *err)
+{
+	struct store_sqlite *store = (struct store_sqlite *)base;
+	sqlite3_stmt	    *statement;
+	size_t		     len;
+	int		     rc;
+
+	if (sqlite_kept_lend(&store->kept, store->db, &statement, err,
+	    "SELECT name FROM sqlite_master WHERE type = 'table'") == -1)
+		return -1;
+	while ((rc = sqlite_db_step(statement, err)) == 1)
+		words_add(out, text_at(statement, 0, &len));
+	sqlite_kept_return(&store->kept, statement);
+	return rc;
 }
 
 int
@@ -318,5 +336,51 @@ store_sqlite_history_keys_next(struct store_cursor *base,
 		.part = sqlite3_column_int64(statement, 3),
 	};
 	keys->keys = blob_at(statement, 4, &keys->keys_len);
+	return 1;
+}
+
+/* Their table comes with the first of them. */
+static int
+has_notes(struct store_sqlite *store, int64_t *out, struct error *err)
+{
+	return sqlite_db_number(store->db, out, err, "SELECT count(*) FROM"
+	    " sqlite_master WHERE type = 'table' AND name = 'SyncNotes'");
+}
+
+int
+store_sqlite_notes_open(struct store *base, const char *first, const char *end,
+    struct store_cursor **out, struct error *err)
+{
+	struct store_sqlite *store = (struct store_sqlite *)base;
+	sqlite3_stmt	    *statement;
+	int64_t		     tables;
+	int		     rc;
+
+	rc = has_notes(store, &tables, err);
+	if (rc == -1 || tables == 0)
+		return rc;
+	rc = sqlite_kept_lend(&store->kept, store->db, &statement, err,
+	    "SELECT _id, Data FROM SyncNotes WHERE _id >= ?1 AND _id < ?2"
+	    " ORDER BY _id");
+	if (rc == 0) {
+		bind_copy(statement, 1, first, strlen(first));
+		bind_copy(statement, 2, end, strlen(end));
+	}
+	return cursor_new(statement, rc, out);
+}
+
+int
+store_sqlite_notes_next(struct store_cursor *base, struct store_note *note,
+    struct error *err)
+{
+	sqlite3_stmt *statement = ((struct sqlite_cursor *)base)->statement;
+	size_t	      len;
+	int	      rc;
+
+	rc = sqlite_db_step(statement, err);
+	if (rc != 1)
+		return rc;
+	note->id = text_at(statement, 0, &len);
+	note->data = blob_at(statement, 1, &note->len);
 	return 1;
 }

@@ -130,3 +130,53 @@ store_sqlite_history_keys_put(struct store *base,
 	sqlite3_finalize(statement);
 	return rc;
 }
+
+/*
+ * Notes are no part of a run's transaction: each has its own.  Their table is
+ * made with the first one; layout 1 was there without it.
+ */
+static int
+lend_notes(struct store_sqlite *store, sqlite3_stmt **out, struct error *err,
+    const char *sql)
+{
+	if (sqlite_db_exec(store->db, "CREATE TABLE IF NOT EXISTS SyncNotes"
+	    " (_id TEXT NOT NULL PRIMARY KEY, Data BLOB NOT NULL)", err) == -1)
+		return -1;
+	return sqlite_kept_lend(&store->kept, store->db, out, err, "%s", sql);
+}
+
+int
+store_sqlite_note_put(struct store *base, const char *id, const uint8_t *data,
+    size_t len, struct error *err)
+{
+	struct store_sqlite *store = (struct store_sqlite *)base;
+	sqlite3_stmt	    *statement;
+	int		     rc;
+
+	if (lend_notes(store, &statement, err,
+	    "INSERT OR REPLACE INTO SyncNotes VALUES (?1, ?2)") == -1)
+		return -1;
+	sqlite_db_bind_text(statement, 1, id, strlen(id));
+	sqlite_db_bind_blob(statement, 2, data, len);
+	rc = sqlite_db_run(statement, err);
+	sqlite_kept_return(&store->kept, statement);
+	return rc;
+}
+
+int
+store_sqlite_notes_delete(struct store *base, const char *first,
+    const char *end, struct error *err)
+{
+	struct store_sqlite *store = (struct store_sqlite *)base;
+	sqlite3_stmt	    *statement;
+	int		     rc;
+
+	if (lend_notes(store, &statement, err,
+	    "DELETE FROM SyncNotes WHERE _id >= ?1 AND _id < ?2") == -1)
+		return -1;
+	sqlite_db_bind_text(statement, 1, first, strlen(first));
+	sqlite_db_bind_text(statement, 2, end, strlen(end));
+	rc = sqlite_db_run(statement, err);
+	sqlite_kept_return(&store->kept, statement);
+	return rc;
+}

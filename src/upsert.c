@@ -43,19 +43,18 @@ write_all(struct store_writer *writer, struct stage_cursor *cursor,
 
 int
 upsert_collection(struct stage *stage, struct store *store,
-    enum collection collection, int64_t version, int64_t now_ms,
+    const struct tally *tally, int64_t version, int64_t now_ms,
     struct error *err)
 {
-	const char	    *name = collection_name(collection);
 	struct store_writer *writer;
 	struct stage_cursor *cursor;
 	int		     rc;
 
-	if (stage_plan_open(stage, collection, ACT__MAX, &cursor, err) == -1)
+	if (stage_plan_open(stage, tally->list, ACT__MAX, &cursor, err) == -1)
 		return -1;
-	rc = store_writer_open(store, name, version, now_ms, &writer, err);
+	rc = store_writer_open(store, tally->name, version, now_ms, &writer, err);
 	if (rc == 0) {
-		rc = write_all(writer, cursor, name, err);
+		rc = write_all(writer, cursor, tally->name, err);
 		if (rc == 0)
 			rc = store_writer_close(writer, err);
 		else

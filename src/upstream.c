@@ -116,8 +116,9 @@ take_resource(void *ctx, const bson_t *resource, struct error *err)
 	if (check_key(key, resource->len, err) == -1)
 		return -1;
 	list->of_page.staged++;
-	if (stage_add(upstream->stage, list->collection, key.text, key.len,
-	    hash, data, resource->len, err) == -1)
+	if (stage_add(upstream->stage, list->collection, &(struct stage_doc){
+	    .key = key.text, .len = key.len, .hash = hash, .data = data,
+	    .data_len = resource->len }, err) == -1)
 		return -1;
 	/* Cheaper while it is in hand than read back from the stage. */
 	if (list->collection == REGULATED_AUTHORIZATIONS)

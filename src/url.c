@@ -1,8 +1,11 @@
+#include <arpa/inet.h>
 #include <curl/curl.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "buf.h"
 #include "url.h"
 #include "xalloc.h"
 
@@ -131,6 +134,27 @@ url_is_same_origin(const char *one, const char *other)
 }
 
 bool
+url_is_downgrade(const char *one, const char *other)
+{
+	static const char scheme[] = "https:";
+
+	return strncasecmp(one, scheme, sizeof(scheme) - 1) == 0 &&
+	    strncasecmp(other, scheme, sizeof(scheme) - 1) != 0;
+}
+
+void
+url_append_escaped(struct buf *out, const char *text)
+{
+	char *escaped;
+
+	escaped = curl_easy_escape(NULL, text, 0);
+	if (escaped == NULL)
+		xalloc_end();
+	buf_append(out, escaped, strlen(escaped));
+	curl_free(escaped);
+}
+
+bool
 url_has_scheme(const char *reference)
 {
 	size_t len = strcspn(reference, ":/?#");
@@ -142,6 +166,49 @@ bool
 url_is_file(const char *url)
 {
 	return strncasecmp(url, "file:", strlen("file:")) == 0;
+}
+
+bool
+url_is_https(const char *url)
+{
+	return strncasecmp(url, "https:", strlen("https:")) == 0;
+}
+
+static bool
+is_loopback(const char *host)
+{
+	struct in6_addr six;
+	struct in_addr	four;
+	char		text[INET6_ADDRSTRLEN];
+	size_t		len = strlen(host);
+
+	if (strcasecmp(host, "localhost") == 0)
+		return true;
+	/* libcurl has a number in its usual form, and one of IPv6 in []. */
+	if (inet_pton(AF_INET, host, &four) == 1)
+		return (ntohl(four.s_addr) >> 24) == IN_LOOPBACKNET;
+	if (len < 2 || len - 2 >= sizeof(text) || host[0] != '[')
+		return false;
+	memcpy(text, host + 1, len - 2);
+	text[len - 2] = '\0';
+	return inet_pton(AF_INET6, text, &six) == 1 &&
+	    IN6_IS_ADDR_LOOPBACK(&six);
+}
+
+bool
+url_is_loopback(const char *url)
+{
+	CURLU *handle;
+	char  *host = NULL;
+	bool   is_own;
+
+	handle = handle_new();
+	if (curl_url_set(handle, CURLUPART_URL, url, 0) == CURLUE_OK)
+		host = part_get(handle, CURLUPART_HOST, 0);
+	is_own = host != NULL && is_loopback(host);
+	curl_free(host);
+	curl_url_cleanup(handle);
+	return is_own;
 }
 
 int

@@ -66,6 +66,36 @@ words_parse(const char *text)
 	return NULL;
 }
 
+size_t
+words_count(char *const *words)
+{
+	size_t n = 0;
+
+	while (words != NULL && words[n] != NULL)
+		n++;
+	return n;
+}
+
+void
+words_add(char ***words, const char *word)
+{
+	size_t n = words_count(*words);
+
+	*words = xrealloc((void *)*words, (n + 2) * sizeof(**words));
+	(*words)[n] = xstrdup(word);
+	(*words)[n + 1] = NULL;
+}
+
+bool
+words_has(char *const *words, const char *word)
+{
+	for (; words != NULL && *words != NULL; words++) {
+		if (strcmp(*words, word) == 0)
+			return true;
+	}
+	return false;
+}
+
 void
 words_free(char **words)
 {

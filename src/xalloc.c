@@ -1,3 +1,4 @@
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,4 +74,18 @@ xasprintf(const char *fmt, ...)
 	text = xvasprintf(fmt, ap);
 	va_end(ap);
 	return text;
+}
+
+void *
+xalloc_wiped(size_t size)
+{
+	return memory_or_end(malloc(size > 0 ? size : 1));
+}
+
+void
+xfree_wiped(void *ptr)
+{
+	if (ptr != NULL)
+		explicit_bzero(ptr, malloc_usable_size(ptr));
+	free(ptr);
 }

@@ -26,7 +26,8 @@ CHECK_LINE = re.compile(r"Checks: (\d+), Failures: (\d+), Errors: (\d+)")
 STORE_UNITS = ["test_store_conformance*", "test_store_mongodb*"]
 STORE_SYSTEM = [f"tests/system/test_{name}.py" for name in (
     "stores", "upsert", "shapes", "guard", "plan", "commands", "lease",
-    "model", "consumer", "kill", "copy", "mongodb_uri", "mongodb_faults")]
+    "model", "consumer", "kill", "copy", "serve_resource", "mongodb_uri",
+    "mongodb_faults")]
 VALGRIND = [
     "valgrind", "--quiet", "--leak-check=full", "--show-leak-kinds=all",
     "--errors-for-leak-kinds=definite,indirect,possible",

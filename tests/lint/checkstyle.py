@@ -56,8 +56,9 @@ CONFINED_CALLS = (
 
 # One library, one file: header pattern, the files that may include it.
 CONFINED_HEADERS = (
-    ("curl/*", ("http.c", "url.c")),
+    ("curl/*", ("http*.[ch]", "url.c")),
     ("yajl/*", ("json_bson.c",)),
+    ("jose/*", ("jwk.c",)),
     ("fcgiapp.h", ("fcgi.c",)),
     ("fastcgi.h", ("fcgi.c",)),
     ("mongoc/*", ("*mongodb*.[ch]",)),

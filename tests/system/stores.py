@@ -146,11 +146,17 @@ class Sqlite:
         return {row[0] for row in database.execute(
             "SELECT name FROM sqlite_schema WHERE type = 'table'")}
 
+    def extras(self, database):
+        """The collections beside the five."""
+        return sorted(name for name in self.tables(database)
+                      if not name.startswith("Sync")
+                      and name not in model.COLLECTIONS)
+
     def read_all(self, database):
         if not self.tables(database):
             return EMPTY
         records = {}
-        for name in model.COLLECTIONS:
+        for name in (*model.COLLECTIONS, *self.extras(database)):
             for row in database.execute(
                     "SELECT _id, BusinessKey, Data, Version, IsDeleted,"
                     f" UpdatedAt, ContentHash FROM {name}"):
@@ -166,6 +172,30 @@ class Sqlite:
         return state
 
     # Changes behind the program's back
+
+    def make_collection(self, store, name):
+        """One beside the five, as a run makes it, when it is not there."""
+        if name in self.collections(store):
+            return
+        database = sqlite3.connect(store, timeout=PATIENCE)
+        try:
+            for sql, in database.execute(
+                    "SELECT sql FROM sqlite_schema"
+                    " WHERE tbl_name = 'PlanDefinitions'").fetchall():
+                database.execute(sql.replace("PlanDefinitions", name))
+            database.commit()
+        finally:
+            database.close()
+
+    def put_note(self, store, name, value):
+        database = sqlite3.connect(store, timeout=PATIENCE)
+        with database:
+            database.execute("CREATE TABLE IF NOT EXISTS SyncNotes"
+                             " (_id TEXT NOT NULL PRIMARY KEY,"
+                             " Data BLOB NOT NULL)")
+            database.execute("INSERT OR REPLACE INTO SyncNotes VALUES (?, ?)",
+                             (name, model.encode(value)))
+        database.close()
 
     def put(self, store, collection, record):
         """Writes a record as it is, in the place of one with its key."""
@@ -286,7 +316,7 @@ class MongoDB:
              entry["DurationMs"], entry.raw)
             for entry in database.SyncHistory.find().sort("_id")]
         records = {}
-        for name in model.COLLECTIONS:
+        for name in (*model.COLLECTIONS, *self.extras(database)):
             for document in database[name].find().sort("_id"):
                 record = self.record_of(document)
                 assert (name, record.key) not in records
@@ -301,6 +331,12 @@ class MongoDB:
                      self.milliseconds(metadata["LastSyncAt"]), history)
         check(state)
         return state
+
+    @staticmethod
+    def extras(database):
+        """The collections beside the five; the mark lists them."""
+        mark = database.SyncLease.find_one({"_id": "store"}) or {}
+        return list(mark.get("Collections", ()))
 
     def record_of(self, document):
         """A document, whose members and types are checked, as a Record."""
@@ -318,6 +354,21 @@ class MongoDB:
 
     def milliseconds(self, moment):
         return (moment - self.EPOCH) // datetime.timedelta(milliseconds=1)
+
+    def make_collection(self, store, name):
+        database = self.client[store.name]
+        old, new = "PlanDefinitions", name
+        database.command("createIndexes", name, indexes=[
+            {"key": index["key"], "name": index["name"].replace(old, new),
+             **({"unique": True} if index.get("unique") else {})}
+            for index in database[old].list_indexes()
+            if index["name"] != "_id_"])
+        database.SyncLease.update_one(
+            {"_id": "store"}, {"$addToSet": {"Collections": name}})
+
+    def put_note(self, store, name, value):
+        self.client[store.name].SyncNotes.replace_one(
+            {"_id": name}, {"_id": name, "Data": value}, upsert=True)
 
     def put(self, store, collection, record):
         moment = self.EPOCH + datetime.timedelta(milliseconds=record.updated)

@@ -238,7 +238,7 @@ def digest(path):
             state.update(struct.pack(">q", len(data)) + data)
 
     database = sqlite3.connect(path)
-    for name in model.COLLECTIONS:
+    for name in (*model.COLLECTIONS, *SQLITE.extras(database)):
         add(name)
         for row in sorted(database.execute(
                 "SELECT BusinessKey, Version, IsDeleted, UpdatedAt,"
@@ -295,6 +295,60 @@ def test_equal(bare, pair, source, target):
     again = copy(bare, source.store, target)
     assert check_copy(again, source.store, target, 0)["digest"] == result[
         "digest"]
+
+
+EXTRAS = {"Patient": 3, "Encounter": 0, "Quarantine": 1}
+
+
+def add_extras(store, extras, start=0):
+    """Collections beside the five, with so many records each."""
+    for name, count in extras.items():
+        kind_of(store).make_collection(store, name)
+        for i in range(start, count):
+            data = {"resourceType": name, "id": str(i)}
+            kind_of(store).put(store, name, stores.Record(
+                f"{name}/{i}", model.encode(data), i % 2 + 1, i % 2,
+                1744273800000 + i, model.content_hash(data)))
+
+
+def test_extra_collections(bare, pair, small, target):
+    source = own(bare, small)
+    add_extras(source, EXTRAS)
+    result = check_copy(copy(bare, source, target), source, target)
+    assert {name: sum(where == name for where, _ in
+                      stores.dump(target).records)
+            for name in EXTRAS} == EXTRAS
+    consumer = Consumer(bare)
+    for path in ("/api/v1/resource/Patient", "/api/v1/resource/Encounter"):
+        wanted = consumer.ask(source, path, "sinceVersion=0")
+        assert b"200" in wanted.split(b"\r\n")[0]
+        assert consumer.ask(target, path, "sinceVersion=0") == wanted
+    shown = [bare.run("show", "Patient", "Patient/1", "--store", uri(store))
+             for store in (source, target)]
+    assert shown[0].status == 0 and shown[0].out == shown[1].out
+    # What comes later is added to what is there.
+    add_extras(source, {"Patient": 5, "Device": 1}, start=3)
+    again = check_copy(copy(bare, source, target), source, target, 2)
+    assert again["digest"] != result["digest"]
+
+
+def test_extra_collection_of_the_target(bare, small, target):
+    """That the source does not have: it is a store of its own."""
+    source = own(bare, small)
+    result_of(copy(bare, source, target))
+    add_extras(target, {"Patient": 0})
+    before = stores.dump(target)
+    copy(bare, source, target).failed(
+        74, "a collection that is none of", "name an empty store")
+    assert stores.dump(target) == before
+
+
+def test_notes_stay(bare, pair, small, target):
+    """They are of a run on the source."""
+    source = own(bare, small)
+    kind_of(source).put_note(source, "job", {"url": "x"})
+    check_copy(copy(bare, source, target), source, target)
+    assert "SyncNotes" not in kind_of(target).collections(target)
 
 
 def test_there_and_back(bare, sources):

@@ -46,7 +46,7 @@ FAULTS = [
     (["history", "--format", "xml"], "--format"),
     (["history", "--retries", "1"], "--retries"),
     (["show"], "show"), (["show", "PlanDefinitions"], "show"),
-    (["show", "Nothing", "x"], "Nothing"),
+    (["show", "Nothing2", "x"], "Nothing2"),
     (["show", "SyncHistory", "x"], "SyncHistory"),
     (["show", "PlanDefinitions", "a", "b"], "show"),
     (["init", "x"], "init"), (["reconvert", "x"], "reconvert"),

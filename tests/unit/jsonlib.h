@@ -86,7 +86,7 @@ json_feed_until(struct buf *out, const uint8_t *text, size_t len, size_t cut,
 	struct json_bson     *json;
 	struct error	      err;
 
-	json = json_bson_new(json_on_part, &reader);
+	json = json_bson_new(json_on_part, &reader, false);
 	if (json_feed_chunks(json, text, len, cut, &err) == -1) {
 		if (err.status != STATUS_PROTOCOL)
 			buf_print(out, "%d ", err.status);

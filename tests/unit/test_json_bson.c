@@ -394,7 +394,7 @@ START_TEST(reset)
 	char		 *before;
 
 	before = test_quotes(text);
-	json = json_bson_new(json_on_part, &reader);
+	json = json_bson_new(json_on_part, &reader, false);
 	if (json_bson_feed(json, (uint8_t *)before, strlen(before), &err) == 0)
 		(void)json_bson_finish(json, &err);
 	json_bson_reset(json);

@@ -106,7 +106,7 @@ largest_part(const struct buf *text)
 	size_t		  largest = 0, at, len;
 	int		  rc = 0;
 
-	json = json_bson_new(on_sized_part, &largest);
+	json = json_bson_new(on_sized_part, &largest, false);
 	for (at = 0; at < text->len && rc == 0; at += len) {
 		len = text->len - at < CHUNK_BYTES ? text->len - at :
 		    CHUNK_BYTES;
@@ -231,7 +231,7 @@ START_TEST(endless_token)
 
 	chunk = xcalloc(1, CHUNK_BYTES);
 	memset(chunk, '0', CHUNK_BYTES);
-	json = json_bson_new(on_sized_part, &largest);
+	json = json_bson_new(on_sized_part, &largest, false);
 	ck_assert_int_eq(json_bson_feed(json, (const uint8_t *)start,
 	    strlen(start), &err), 0);
 	while (json_bson_feed(json, chunk, CHUNK_BYTES, &err) == 0)

@@ -229,6 +229,30 @@ START_TEST(secret_hidden_where_it_was_cut)
 }
 END_TEST
 
+/* Tokens beside the key: the last ones, and each to its own length. */
+START_TEST(tokens_hidden)
+{
+	char token[] = "token-0";
+	int  i;
+
+	log_hide_secret("k3y");
+	for (i = 0; i <= MAX_LOG_TOKENS; i++) {
+		token[6] = (char)('0' + i);
+		log_hide_token(token);
+	}
+	memset(token, 'x', sizeof(token) - 1);
+	log_info("token-4 token-3 token-2 token-1 token-0 k3y");
+	ck_assert_str_eq(next_message(), "[secret] [secret] [secret] [secret]"
+	    " token-0 [secret]\n");
+	log_hide_token("a-long-secret-token");
+	log_info("x a-long-secret-key");
+	ck_assert_str_eq(next_message(), "x [secret]key\n");
+	log_forget_secret();
+	log_info("token-4 k3y");
+	ck_assert_str_eq(next_message(), "token-4 k3y\n");
+}
+END_TEST
+
 START_TEST(raw_lines)
 {
 	log_hide_secret("k3y");
@@ -361,6 +385,7 @@ main(void)
 	tcase_add_test(tcase, secret_hidden_in_long_message);
 	tcase_add_test(tcase, secret_hidden_where_it_was_cut);
 	tcase_add_test(tcase, secret_piece_hidden);
+	tcase_add_test(tcase, tokens_hidden);
 	tcase_add_test(tcase, raw_lines);
 	tcase_add_test(tcase, no_progress_unless_asked_for);
 	tcase_add_test(tcase, progress_goes_before_a_line);

@@ -155,9 +155,10 @@ static const struct {
 	{ "show", "show: want COLLECTION KEY", "have 0" },
 	{ "show PlanDefinitions", "show: want COLLECTION KEY", "have 1" },
 	{ "show PlanDefinitions a b", "show: want COLLECTION KEY", "have 3" },
-	{ "show PlanDefinition a", "show: want a collection (PlanDefinitions, "
+	{ "show Plan-Definition a", "show: want a collection (PlanDefinitions, "
 	    "ActivityDefinitions, RegulatedAuthorizations, TreatmentGroups, "
-	    "ReimbursementGroups)", "have \"PlanDefinition\"" },
+	    "ReimbursementGroups, or a FHIR type)",
+	    "have \"Plan-Definition\"" },
 	{ "show plandefinitions a", "show: want a collection", "" },
 	{ "show PlanDefinitions ''", "show: want a key", "" },
 	/* Flags of other commands. */

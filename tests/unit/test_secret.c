@@ -87,6 +87,41 @@ START_TEST(variable_unset_or_empty)
 }
 END_TEST
 
+static const char *const bad_tokens[] = { "a b", " a", "a\tb", "a\nb", "\x7f",
+	"caf\xc3\xa9" };
+
+START_TEST(token_refused)
+{
+	struct secret *secret = (struct secret *)path;
+	struct error   err;
+
+	ck_assert_int_eq(secret_from_token("it", bad_tokens[_i], &secret,
+	    &err), -1);
+	ck_assert_ptr_null(secret);
+	ck_assert_ptr_eq(strstr(err.text, "it: want "), err.text);
+}
+END_TEST
+
+/* A token may be longer than a key. */
+START_TEST(token_length)
+{
+	struct secret *secret;
+	struct error   err;
+	char	       token[MAX_TOKEN_BYTES + 2];
+
+	memset(token, 'x', sizeof(token));
+	token[MAX_TOKEN_BYTES] = '\0';
+	ck_assert_int_eq(secret_from_token("it", token, &secret, &err), 0);
+	ck_assert_str_eq(secret_text(secret), token);
+	secret_free(secret);
+	token[MAX_TOKEN_BYTES] = 'x';
+	token[MAX_TOKEN_BYTES + 1] = '\0';
+	ck_assert_int_eq(secret_from_token("it", token, &secret, &err), -1);
+	ck_assert_str_eq(err.text, "it: want at most 16384 bytes; it is"
+	    " longer");
+}
+END_TEST
+
 static const char *const bad_values[] = { "a\nb", "a\rX: y", "a\n", "\x01",
 	"\x1f", "\x7f", "caf\xc3\xa9", "\x80", "\tkey" };
 
@@ -234,6 +269,8 @@ main(void)
 	tcase_add_loop_test(tcase, file_contents, 0, LENGTH(files));
 	tcase_add_loop_test(tcase, file_length, 0, LENGTH(lengths));
 	tcase_add_loop_test(tcase, file_unreadable, 0, LENGTH(unreadable));
+	tcase_add_loop_test(tcase, token_refused, 0, LENGTH_OF(bad_tokens));
+	tcase_add_test(tcase, token_length);
 	suite_add_tcase(suite, tcase);
 	return test_run(suite);
 }

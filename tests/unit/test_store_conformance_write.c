@@ -26,7 +26,7 @@ document(const char *json)
 	struct json_bson *parser;
 	bson_t		 *doc = NULL;
 
-	parser = json_bson_new(take_document, &doc);
+	parser = json_bson_new(take_document, &doc, false);
 	CHECK(json_bson_feed(parser, (const uint8_t *)json, strlen(json),
 	    &err));
 	CHECK(json_bson_finish(parser, &err));

@@ -66,6 +66,51 @@ static const struct {
 	{ "http://", "http://", false },
 };
 
+static const struct {
+	const char *url;
+	bool	    is_loopback;
+} hosts[] = {
+	{ "http://localhost/fhir", true },
+	{ "http://LOCALHOST:8080/fhir", true },
+	{ "https://localhost", true },
+	{ "http://127.0.0.1:1/", true },
+	{ "http://127.255.0.9/", true },
+	{ "http://127.1/", true },
+	{ "http://0x7f000001/", true },
+	{ "http://[::1]:8080/", true },
+	{ "http://[0:0:0:0:0:0:0:1]/", true },
+	{ "http://[::2]/", false },
+	{ "http://[::]/", false },
+	{ "http://0.0.0.0/", false },
+	{ "http://128.0.0.1/", false },
+	{ "http://10.127.0.0/", false },
+	{ "http://127.0.0.1.example.com/", false },
+	{ "http://localhost.example.com/", false },
+	{ "http://example.com/localhost", false },
+	{ "http://example.com/@127.0.0.1", false },
+	{ "http://localhost@example.com/", false },
+	{ "http://example.com#localhost", false },
+	{ "localhost", false },
+	{ "", false },
+};
+
+START_TEST(loopback)
+{
+	if (url_is_loopback(hosts[_i].url) != hosts[_i].is_loopback)
+		ck_abort_msg("%s", hosts[_i].url);
+}
+END_TEST
+
+START_TEST(https)
+{
+	ck_assert(url_is_https("https://h/"));
+	ck_assert(url_is_https("HTTPS://h/"));
+	ck_assert(!url_is_https("http://h/"));
+	ck_assert(!url_is_https("httpsx://h/"));
+	ck_assert(!url_is_https("h/https:"));
+}
+END_TEST
+
 START_TEST(origin)
 {
 	ck_assert_int_eq(url_is_same_origin(origins[_i].one,
@@ -295,6 +340,8 @@ main(void)
 	tcase_add_test(tests, below);
 	tcase_add_test(tests, scheme);
 	tcase_add_loop_test(tests, file_path, 0, LENGTH_OF(files));
+	tcase_add_loop_test(tests, loopback, 0, LENGTH_OF(hosts));
+	tcase_add_test(tests, https);
 	suite_add_tcase(suite, tests);
 	return test_run(suite);
 }

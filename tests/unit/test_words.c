@@ -178,6 +178,27 @@ START_TEST(none_is_freed)
 }
 END_TEST
 
+START_TEST(gathered)
+{
+	char **words = NULL;
+	char   word[] = "b";
+
+	ck_assert_uint_eq(words_count(words), 0);
+	ck_assert(!words_has(words, "b"));
+	words_add(&words, word);
+	word[0] = 'x';
+	words_add(&words, "");
+	words_add(&words, "a b");
+	ck_assert_uint_eq(words_count(words), 3);
+	ck_assert(words_has(words, "b"));
+	ck_assert(words_has(words, ""));
+	ck_assert(words_has(words, "a b"));
+	ck_assert(!words_has(words, "a"));
+	ck_assert(!words_has(words, "B"));
+	words_free(words);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -188,6 +209,7 @@ main(void)
 	tcase_add_loop_test(tests, words_at_limit, 0, LENGTH_OF(forms));
 	tcase_add_test(tests, bytes_at_limit);
 	tcase_add_test(tests, none_is_freed);
+	tcase_add_test(tests, gathered);
 	suite_add_tcase(suite, tests);
 	return test_run(suite);
 }

@@ -1,0 +1,47 @@
+/*
+ * The bookmark of the bulk mode: what the last finished run for the same
+ * source got.  It is part of the run's history entry, so that it moves in the
+ * write that publishes the run.  (nompd-store(7), THE HISTORY)
+ */
+#ifndef NOMPD_BULK_MARK_H
+#define NOMPD_BULK_MARK_H
+
+#include <bson/bson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "error.h"
+#include "instant.h"
+#include "store.h"
+
+/* History entries that are looked at for it. */
+#define MAX_MARK_ENTRIES 100000
+
+struct bulk_mark {
+	bool	 is_there;
+	int64_t	 transaction_us; /* the server's time, since 1970 */
+	bool	 is_complete;	 /* the store had all resources at that time */
+	uint64_t since_full;	 /* runs since the last full one, that not
+				  * counted; of all when there was none */
+};
+
+/* Fills *mark for source: the kick-off's URL without _since. */
+int bulk_mark_find(struct store *store, const char *source,
+    struct bulk_mark *mark, struct error *err);
+
+/* What a run notes of itself. */
+struct bulk_note {
+	const char *source;
+	const char *since;	 /* NULL: a full export */
+	const char *transaction; /* transactionTime */
+	bool	    overwrites;	 /* absence was deletion */
+	bool	    is_complete;
+	uint64_t    files;
+	uint64_t    bytes;	/* of them, decoded */
+	uint64_t    bad;	/* records in quarantine */
+	const bson_t *messages; /* an array of texts */
+};
+/* The history entry's member HISTORY_BULK; the caller calls bson_destroy(). */
+void bulk_mark_make(const struct bulk_note *note, bson_t *out);
+
+#endif

@@ -1,0 +1,313 @@
+/* The files of an export into the spool, several side by side. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bulk_export_int.h"
+#include "bulk_journal.h"
+#include "log.h"
+#include "ndjson.h"
+#include "outcome.h"
+#include "url.h"
+#include "xalloc.h"
+
+/* Bytes of a file's name in messages. */
+#define MAX_FILE_TEXT 256
+
+/* One of the chains side by side; it takes a file after the other. */
+struct lane {
+	struct http_request   *request;
+	struct downloads      *all;
+	struct bulk_download  *now;
+	char		      *url;	   /* that was tried last */
+	uint64_t	       line_start; /* of the last line */
+	struct bulk_spool_file out;
+	char		       name[MAX_FILE_TEXT];
+};
+struct downloads {
+	struct bulk *bulk;
+	size_t	     next; /* not given to a lane yet */
+	size_t	     done;
+	uint64_t     bytes;
+};
+
+const struct bulk_file *
+bulk_file_of(const struct bulk *bulk, const struct bulk_download *download)
+{
+	return &bulk->manifest.lists[download->list].files[download->index];
+}
+
+void
+bulk_file_name(const struct bulk *bulk, const struct bulk_download *download,
+    char *text, size_t size)
+{
+	static const char *const words[BULK_LIST__MAX] = {
+		[BULK_DELETED] = "deleted",
+		[BULK_OUTCOME] = "error",
+	};
+	const struct bulk_file *file = bulk_file_of(bulk, download);
+
+	(void)snprintf(text, size, "%s file %u (%.*s)",
+	    words[download->list] != NULL ? words[download->list] : file->type,
+	    download->number, (int)strcspn(file->url, "?"), file->url);
+}
+
+static void
+show_progress(const struct downloads *all)
+{
+	log_progress("downloading: %zu of %zu files, %.1f MB", all->done,
+	    all->bulk->n_downloads, (double)all->bytes / 1e6);
+}
+
+static int
+begin_file(void *ctx, struct error *err)
+{
+	struct lane *lane = ctx;
+
+	/* What an attempt before this one gave is void. */
+	lane->all->bytes -= lane->out.bytes;
+	lane->line_start = 0;
+	return bulk_spool_begin(lane->all->bulk->spool, lane->now->number,
+	    &lane->out, err);
+}
+
+static int
+take_body(void *ctx, const uint8_t *data, size_t len, struct error *err)
+{
+	struct lane   *lane = ctx;
+	const uint8_t *end;
+
+	end = memrchr(data, '\n', len);
+	if (end != NULL)
+		lane->line_start = lane->out.bytes +
+		    (uint64_t)(end - data) + 1;
+	lane->all->bytes += len;
+	show_progress(lane->all);
+	return bulk_spool_write(lane->all->bulk->spool, &lane->out, data, len,
+	    err);
+}
+
+/* A last line without its line break is fine, but not half of one. */
+static int
+check_end(const struct lane *lane, struct error *err)
+{
+	uint64_t len = lane->out.bytes - lane->line_start;
+	uint8_t *text;
+	bool	 is_whole;
+
+	if (len == 0)
+		return 0;
+	if (len > MAX_LINE_BYTES)
+		return error_set(err, STATUS_PROTOCOL, "a line of more than"
+		    " %d MiB", MAX_LINE_BYTES / (1024 * 1024));
+	text = xcalloc(1, len);
+	is_whole = bulk_spool_tail(&lane->out, text, len) != (ssize_t)len ||
+	    ndjson_is_whole(text, len);
+	free(text);
+	return is_whole ? 0 : error_set(err, STATUS_PROTOCOL,
+	    "the file ends in the middle of its last line");
+}
+
+static bool
+is_cut(void *ctx)
+{
+	(void)ctx;
+	/* Nothing else is looked at before all files are here. */
+	return true;
+}
+
+/* The file that the lane is to fetch next; false when there is none left. */
+static bool
+take_next(struct lane *lane)
+{
+	struct downloads       *all = lane->all;
+	struct bulk	       *bulk = all->bulk;
+	const struct bulk_file *file;
+
+	while (all->next < bulk->n_downloads &&
+	    bulk->downloads[all->next].is_here)
+		all->next++;
+	if (all->next == bulk->n_downloads)
+		return false;
+	lane->now = &bulk->downloads[all->next++];
+	file = bulk_file_of(bulk, lane->now);
+	bulk_file_name(bulk, lane->now, lane->name, sizeof(lane->name));
+	/* Where the server says so, or on another origin, the token is not
+	 * sent, nor a key. */
+	lane->request->is_open = !bulk->manifest.requires_token ||
+	    !url_is_same_origin(bulk->opts->upstream, file->url);
+	lane->out.bytes = 0;
+	free(lane->url);
+	lane->url = xstrdup(file->url);
+	return true;
+}
+
+static int
+end_file(void *ctx, const char *url, char **next, struct error *err)
+{
+	struct lane	     *lane = ctx;
+	struct bulk	     *bulk = lane->all->bulk;
+	struct bulk_file_note note = {
+		.number = lane->now->number,
+		.bytes = lane->out.bytes,
+	};
+
+	(void)url;
+	if (check_end(lane, err) == -1 || bulk_spool_end(bulk->spool,
+	    &lane->out, note.digest, err) == -1)
+		return -1;
+	if (!bulk->opts->dry_run &&
+	    bulk_journal_add(bulk->store, &note, err) == -1)
+		return -1;
+	lane->now->is_here = true;
+	lane->now->bytes = note.bytes;
+	lane->all->done++;
+	show_progress(lane->all);
+	if (take_next(lane))
+		*next = xstrdup(lane->url);
+	return 0;
+}
+
+/* A link may have died of age: the manifest has fresh ones (D4). */
+static int
+refused(void *ctx, long status, char **url, struct error *err)
+{
+	struct lane *lane = ctx;
+	struct bulk *bulk = lane->all->bulk;
+	const char  *fresh = bulk_file_of(bulk, lane->now)->url;
+
+	if ((status != 401 && status != 403 && status != 404 &&
+	    status != 410) || lane->now->refreshes >= MAX_REFRESHES)
+		return 0;
+	lane->now->refreshes++;
+	/* Unless another lane has just read it. */
+	if (strcmp(fresh, lane->url) == 0) {
+		log_warn("%s: status %ld; reading the manifest again, for a"
+		    " fresh link", lane->name, status);
+		if (bulk_refresh(bulk, err) == -1)
+			return -1;
+	}
+	free(lane->url);
+	lane->url = xstrdup(bulk_file_of(bulk, lane->now)->url);
+	*url = xstrdup(lane->url);
+	return 1;
+}
+
+static const struct http_sink sink = {
+	.begin = begin_file,
+	.body = take_body,
+	.end = end_file,
+	.is_cut = is_cut,
+	.describe = outcome_describe_body,
+	.refused = refused,
+};
+
+/* A file that the journal knows, and the spool has, need not be fetched. */
+static int
+take_note(void *ctx, const struct bulk_file_note *note, struct error *err)
+{
+	struct bulk	     *bulk = ctx;
+	struct bulk_download *download;
+	size_t		      i;
+
+	(void)err;
+	for (i = 0; i < bulk->n_downloads; i++) {
+		download = &bulk->downloads[i];
+		if (download->number != note->number)
+			continue;
+		download->is_here = bulk_spool_has(bulk->spool, note->number,
+		    note->bytes, note->digest);
+		download->bytes = note->bytes;
+	}
+	return 0;
+}
+
+static void
+list_downloads(struct bulk *bulk)
+{
+	const struct bulk_files *files;
+	struct bulk_download	*download;
+	enum bulk_list		 list;
+	unsigned		 number = 0;
+	size_t			 n = 0, i;
+
+	for (list = 0; list < BULK_LIST__MAX; list++)
+		n += bulk->manifest.lists[list].n;
+	bulk->downloads = xcalloc(n + 1, sizeof(*bulk->downloads));
+	for (list = 0; list < BULK_LIST__MAX; list++) {
+		files = &bulk->manifest.lists[list];
+		for (i = 0; i < files->n; i++) {
+			number++;
+			if (list == BULK_OUTPUT &&
+			    !bulk_is_wanted(bulk, files->files[i].type)) {
+				log_warn("the export has a file of %s, which"
+				    " was not asked for; it is left out",
+				    files->files[i].type);
+				continue;
+			}
+			download = &bulk->downloads[bulk->n_downloads++];
+			download->list = list;
+			download->index = i;
+			download->number = number;
+		}
+	}
+}
+
+static int
+run_lanes(struct bulk *bulk, struct downloads *all, struct error *err)
+{
+	struct http_request requests[MAX_DOWNLOADS];
+	struct lane	   *lanes;
+	size_t		    limit = bulk->opts->bulk.max_downloads, n, i;
+	int		    rc;
+
+	lanes = xcalloc(limit, sizeof(*lanes));
+	for (i = 0; i < limit; i++)
+		lanes[i].out.fd = -1;
+	for (n = 0; n < limit; n++) {
+		requests[n] = (struct http_request){
+			.name = lanes[n].name,
+			.sink = &sink,
+			.ctx = &lanes[n],
+			.accept = "application/fhir+ndjson",
+			.may_leave = true,
+		};
+		lanes[n].all = all;
+		lanes[n].request = &requests[n];
+		if (!take_next(&lanes[n]))
+			break;
+		requests[n].url = lanes[n].url;
+	}
+	rc = http_run(&bulk->http, requests, n, err);
+	for (i = 0; i < limit; i++) {
+		bulk_spool_abort(&lanes[i].out);
+		free(lanes[i].url);
+	}
+	free(lanes);
+	return rc;
+}
+
+int
+bulk_download_all(struct bulk *bulk, struct error *err)
+{
+	struct downloads all = { .bulk = bulk };
+	size_t		 i;
+	int		 rc;
+
+	list_downloads(bulk);
+	if (bulk->is_resumed && bulk_journal_each(bulk->store, take_note,
+	    bulk, err) == -1)
+		return -1;
+	for (i = 0; i < bulk->n_downloads; i++)
+		all.done += bulk->downloads[i].is_here;
+	if (all.done > 0)
+		log_info("%zu of %zu files are here already", all.done,
+		    bulk->n_downloads);
+	rc = run_lanes(bulk, &all, err);
+	log_progress_end();
+	if (rc == 0)
+		log_info("%zu file%s, %" PRIu64 " bytes fetched", all.done,
+		    all.done == 1 ? "" : "s", all.bytes);
+	return rc;
+}

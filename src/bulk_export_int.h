@@ -1,0 +1,96 @@
+/* What the files of the bulk mode share. */
+#ifndef NOMPD_BULK_EXPORT_INT_H
+#define NOMPD_BULK_EXPORT_INT_H
+
+#include "bulk.h"
+#include "bulk_job.h"
+#include "bulk_manifest.h"
+#include "bulk_mark.h"
+#include "bulk_spool.h"
+#include "http.h"
+#include "instant.h"
+#include "ndjson.h"
+
+struct smart;
+
+/* A file of the manifest that is wanted. */
+struct bulk_download {
+	enum bulk_list list;
+	size_t	       index;  /* in that list */
+	unsigned       number; /* among all files, from 1 */
+	bool	       is_here;
+	uint64_t       bytes; /* of a file that is here */
+	unsigned       refreshes;
+};
+
+/* A resource type of the run, and what a file of it may hold. */
+struct bulk_type {
+	char *name;
+	int   list; /* of the stage */
+};
+
+/*
+ * Texts are heap unless said otherwise.  source is what is asked for but
+ * _since; request is all of it.
+ */
+struct bulk {
+	const struct options *opts;
+	struct store	     *store;
+	struct stage	     *stage;
+	struct http_config    http;
+	struct smart	     *smart; /* NULL: no tokens */
+	struct bulk_spool    *spool; /* NULL: not made yet */
+
+	char		   *source;
+	char		   *request;
+	char		   *level; /* "", "Patient" or "Group/ID" */
+	char		    since[INSTANT_TEXT_BYTES]; /* of --since auto */
+	struct bulk_request asked;
+	struct bulk_mark    mark;
+	bool		    overwrites;
+	bool		    is_complete;
+
+	char		     *poll_url; /* NULL: there is no job */
+	bool		      is_resumed;
+	struct bulk_manifest  manifest;
+	struct bulk_download *downloads;
+	size_t		      n_downloads;
+
+	struct bulk_type *types; /* sorted by name, after staging */
+	size_t		  n_types;
+	int		  quarantine; /* its list; -1: none */
+	uint64_t	  bytes;
+	uint64_t	  bad;
+	bool		  lacks; /* a bad record of a type that is converted */
+	bson_t		  messages; /* an array of texts */
+	uint32_t	  n_messages;
+	bson_t		  note;
+};
+
+/* The manifest's entry of a download. */
+const struct bulk_file *bulk_file_of(const struct bulk *bulk,
+    const struct bulk_download *download);
+/* A file for messages: "Patient file 3 (https://...)", without a query. */
+void bulk_file_name(const struct bulk *bulk,
+    const struct bulk_download *download, char *text, size_t size);
+/* Fetches the manifest of the job again. */
+int bulk_refresh(struct bulk *bulk, struct error *err);
+/* Lists what is to be fetched, and fetches it. */
+int bulk_download_all(struct bulk *bulk, struct error *err);
+/* Is the type among those asked for? */
+bool bulk_is_wanted(const struct bulk *bulk, const char *type);
+
+/* A line that could not be taken. */
+struct bulk_bad {
+	const char *kind; /* a resource type, "deleted" or "error" */
+	const char *file; /* for people */
+	const struct ndjson_line *line;
+	const char *reason;
+};
+/* Stages it as a record of COLLECTION_QUARANTINE. */
+int bulk_quarantine_add(struct bulk *bulk, const struct bulk_bad *bad,
+    struct error *err);
+/* Keeps a message of the server for the history, up to MAX_MESSAGES. */
+void bulk_note_message(struct bulk *bulk, const char *text);
+
+#endif

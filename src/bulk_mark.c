@@ -1,0 +1,113 @@
+#include <string.h>
+
+#include "bulk_mark.h"
+#include "history.h"
+#include "xalloc.h"
+
+/* The text of that name, or NULL. */
+static const char *
+text_of(const bson_t *doc, const char *name)
+{
+	bson_iter_t iter;
+
+	if (!bson_iter_init_find(&iter, doc, name) ||
+	    !BSON_ITER_HOLDS_UTF8(&iter))
+		return NULL;
+	return bson_iter_utf8(&iter, NULL);
+}
+
+static bool
+is_set(const bson_t *doc, const char *name)
+{
+	bson_iter_t iter;
+
+	return bson_iter_init_find(&iter, doc, name) &&
+	    BSON_ITER_HOLDS_BOOL(&iter) && bson_iter_bool(&iter);
+}
+
+/* The entry's member of the bulk mode. */
+static bool
+get_bulk(const struct store_history *entry, bson_t *out)
+{
+	bson_t	       tallies;
+	bson_iter_t    iter;
+	const uint8_t *data;
+	uint32_t       len;
+
+	if (entry->tallies == NULL || !bson_init_static(&tallies,
+	    entry->tallies, entry->tallies_len) ||
+	    !bson_iter_init_find(&iter, &tallies, HISTORY_BULK) ||
+	    !BSON_ITER_HOLDS_DOCUMENT(&iter))
+		return false;
+	bson_iter_document(&iter, &len, &data);
+	return bson_init_static(out, data, len);
+}
+
+/* Takes an entry of the source; true when nothing older matters. */
+static bool
+take_entry(const bson_t *bulk, struct bulk_mark *mark)
+{
+	const char *time = text_of(bulk, "TransactionTime");
+
+	if (!mark->is_there && time != NULL &&
+	    instant_parse(time, &mark->transaction_us)) {
+		mark->is_there = true;
+		mark->is_complete = is_set(bulk, "Complete");
+	}
+	if (is_set(bulk, "Full"))
+		return true;
+	mark->since_full++;
+	return false;
+}
+
+int
+bulk_mark_find(struct store *store, const char *source,
+    struct bulk_mark *mark, struct error *err)
+{
+	struct store_cursor *cursor;
+	struct store_history entry;
+	const char	    *text;
+	bson_t		     bulk;
+	int		     rc;
+
+	*mark = (struct bulk_mark){ 0 };
+	if (store_history_open(store, MAX_MARK_ENTRIES, &cursor, err) == -1)
+		return -1;
+	while ((rc = store_history_next(cursor, &entry, err)) == 1) {
+		if (!get_bulk(&entry, &bulk))
+			continue;
+		text = text_of(&bulk, "Source");
+		if (text != NULL && strcmp(text, source) == 0 &&
+		    take_entry(&bulk, mark))
+			break;
+	}
+	store_cursor_close(cursor);
+	return rc == -1 ? -1 : 0;
+}
+
+static void
+must(bool done)
+{
+	if (!done)
+		xalloc_end();
+}
+
+void
+bulk_mark_make(const struct bulk_note *note, bson_t *out)
+{
+	bson_init(out);
+	must(BSON_APPEND_UTF8(out, "Source", note->source) &&
+	    (note->since != NULL ? BSON_APPEND_UTF8(out, "Since",
+	    note->since) : BSON_APPEND_NULL(out, "Since")) &&
+	    BSON_APPEND_UTF8(out, "TransactionTime", note->transaction) &&
+	    BSON_APPEND_UTF8(out, "Save", note->overwrites ? "overwrite" :
+	    "merge"));
+	/* What was put aside is missing in the store. */
+	must(BSON_APPEND_BOOL(out, "Full", note->since == NULL &&
+	    note->bad == 0) &&
+	    BSON_APPEND_BOOL(out, "Complete", note->is_complete) &&
+	    BSON_APPEND_INT64(out, "Files", (int64_t)note->files) &&
+	    BSON_APPEND_INT64(out, "Bytes", (int64_t)note->bytes) &&
+	    BSON_APPEND_INT64(out, "Bad", (int64_t)note->bad) &&
+	    BSON_APPEND_ARRAY(out, "Messages", note->messages));
+}

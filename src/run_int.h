@@ -1,0 +1,55 @@
+/* What the kinds of runs share: the three lists, and the bulk mode. */
+#ifndef NOMPD_RUN_INT_H
+#define NOMPD_RUN_INT_H
+
+#include <bson/bson.h>
+
+#include "options.h"
+#include "output.h"
+#include "run.h"
+#include "stage.h"
+#include "store.h"
+#include "tally.h"
+
+/*
+ * tallies are the collections of the run in the order in which they are
+ * written; each has a list of the stage.
+ */
+struct run {
+	const struct options *opts;
+	struct store	     *store;
+	struct stage	     *stage;
+	struct output	     *output;
+	struct tally	      tallies[MAX_LISTS];
+	size_t		      count;
+	uint64_t	      unresolved; /* of the conversion */
+	const bson_t	     *bulk;	  /* for the history; NULL: none */
+	struct run_result    *result;
+	int64_t		      started_ms; /* monotonic */
+};
+
+/* Opens the store, takes its lease (but for a dry run), makes the stage. */
+int run_open(struct run *run, enum store_mode mode, struct error *err);
+/* Adds one of the five collections. */
+void run_add(struct run *run, enum collection collection);
+/*
+ * Converts what is staged in the lists of the three raw collections, or from
+ * the store when from_store.  The outputs are staged then.
+ */
+int run_convert(struct run *run, bool from_store, struct error *err);
+/* What is to be done to the collections from the tally first on. */
+int run_plan(struct run *run, size_t first, struct error *err);
+/* From a complete plan to the end: guard, version, writes, history, flip. */
+int run_apply(struct run *run, struct error *err);
+/* Frees what the run has; fills the result when rc is 0, and gives rc. */
+int run_end(struct run *run, int rc);
+
+/* A run of the bulk mode. */
+int run_bulk(struct run *run, struct error *err);
+/*
+ * Stages the stored resources of the bulk mode that conversion wants, by their
+ * business keys.  1 = there are some, 0 = there are none.
+ */
+int run_restage(struct run *run, struct error *err);
+
+#endif
