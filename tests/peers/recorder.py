@@ -30,13 +30,14 @@ class Request:
 
 class Recorder:
     """before: called with each request, in a thread of its own, before it is
-    passed on; when it gives False the connection ends without an answer."""
+    passed on; when it gives False the connection ends without an answer.
+    after: called before the answer goes back."""
 
     def __init__(self, url):
         parts = urlsplit(url)
         self.target = parts.netloc
         self.log = []
-        self.before = None
+        self.before = self.after = None
         self.server = http.server.ThreadingHTTPServer(
             ("127.0.0.1", 0), handler_of(self))
         self.server.daemon_threads = True
@@ -91,6 +92,8 @@ def handler_of(recorder):
             request.answer_headers = {
                 name.lower(): value for name, value in answer.getheaders()}
             request.status = answer.status
+            if recorder.after:
+                recorder.after(request)
             self.send_response_only(answer.status)
             for name, value in answer.getheaders():
                 if name.lower() not in HOP:

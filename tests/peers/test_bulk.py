@@ -37,7 +37,7 @@ def test_conversion(client, server):
     known = {model.business_key(activity): activity
              for activity in activities}
     assert client.records("TreatmentGroups") == {
-        model.business_key(plan): model.treatment_group(plan, known)
+        model.business_key(plan): model.treatment_group(plan, known)[0]
         for plan in plans}
     assert client.records("ReimbursementGroups") == {
         model.business_key(authorization):

@@ -1,43 +1,51 @@
 """Bulk mode that is killed, on a FHIR server that is not our own."""
+import secrets
 import signal
 import threading
 
 import pytest
 
-from conftest import PATIENCE
+from conftest import PATIENCE, TYPES, place
+from fhir import Fhir, World
 
 FILES = 6               # so many has the export
-PATIENTS = 100 * FILES  # a hundred in each
+PATIENTS = 20 * FILES   # so many as the server puts in each
 COMMAND = ("--type", "Patient", "--max-downloads", "1")
 POLL = "$export-poll-status"
 
 
-@pytest.fixture
-def large(server, world):
-    """The server with an export of some files."""
-    server.put(*(world.patient(number) for number in range(PATIENTS)))
-    return server
+@pytest.fixture(scope="module")
+def server():
+    """The FHIR server with an export of some files, which nobody changes."""
+    found = Fhir(place("NOMPD_TEST_FHIR_URL"))
+    world = World(secrets.token_hex(3))
+    found.clear(TYPES)
+    found.put(*(world.patient(number) for number in range(PATIENTS)),
+              world.condition(1, 1))
+    return found
 
 
 class Moment:
-    """The time of the program's request of a kind, the number'th of them; it
-    is not answered, or only when released."""
+    """The time of the number'th request of the program for a part; it is not
+    answered."""
 
-    def __init__(self, way, method, part, number=1):
+    def __init__(self, way, part, number=1):
         self.reached = threading.Event()
-        self.wanted = method, part
+        self.ended = threading.Event()
+        self.part = part
         self.left = number
         self.way = way
         way.before = self.look
 
     def look(self, request):
-        if request not in self.way.requests(*self.wanted):
+        if request not in self.way.requests("GET", self.part):
             return True
         self.left -= 1
         if self.left:
             return True
         self.way.before = None
         self.reached.set()
+        self.ended.wait(PATIENCE)
         return False
 
     def signal(self, client, number):
@@ -45,7 +53,10 @@ class Moment:
         process = client.start(*COMMAND)
         assert self.reached.wait(PATIENCE)
         process.send_signal(number)
-        return client.finish(process)
+        try:
+            return client.finish(process)
+        finally:
+            self.ended.set()
 
 
 def jobs(way):
@@ -60,67 +71,67 @@ def files(way):
 
 
 @pytest.mark.parametrize("part,number", [
-    (POLL, 1), (POLL, 2), ("/Binary/", 1), ("/Binary/", 4)])
-def test_killed(client, large, way, part, number):
+    (POLL, 1), ("/Binary/", 1), ("/Binary/", 4)])
+def test_killed(client, server, way, part, number):
     """The next run goes on with the same job, and its files."""
-    ended = Moment(way, "GET", part, number).signal(client, signal.SIGKILL)
+    ended = Moment(way, part, number).signal(client, signal.SIGKILL)
     assert ended.status == -signal.SIGKILL
     assert not client.records("Patient")
     client.expire_lease()
     client.run(*COMMAND).result
-    client.check_equals(large, "Patient")
+    client.check_equals(server, "Patient")
     assert len(jobs(way)) == 1
     assert len(files(way)) == len(set(files(way))) == FILES
 
 
-def test_other_parameters(client, large, way):
+def test_other_parameters(client, server, way):
     """They are another job; the old one is of no use."""
-    Moment(way, "GET", POLL).signal(client, signal.SIGKILL)
+    Moment(way, POLL).signal(client, signal.SIGKILL)
     client.expire_lease()
     client.run("--type", "Patient,Condition").result
-    client.check_equals(large, "Patient", "Condition")
+    client.check_equals(server, "Patient", "Condition")
     assert len(jobs(way)) == 2
 
 
-def test_anew(client, large, way):
-    Moment(way, "GET", POLL).signal(client, signal.SIGKILL)
+def test_anew(client, server, way):
+    Moment(way, POLL).signal(client, signal.SIGKILL)
     client.expire_lease()
     client.run(*COMMAND, "--no-resume").result
-    client.check_equals(large, "Patient")
+    client.check_equals(server, "Patient")
     first, second = jobs(way)
     deleted = [request.target for request in way.requests("DELETE", POLL)]
     assert first.answer_headers["content-location"].endswith(deleted[0])
     assert second.answer_headers["content-location"].endswith(deleted[1])
 
 
-def test_job_that_is_gone(client, large, way):
+def test_job_that_is_gone(client, server, way):
     """Somebody has deleted it meanwhile: there is a new one."""
-    Moment(way, "GET", POLL).signal(client, signal.SIGKILL)
+    Moment(way, POLL).signal(client, signal.SIGKILL)
     client.expire_lease()
     job = jobs(way)[0].answer_headers["content-location"]
-    assert large.ask("DELETE", job)[0] == 202
+    assert server.ask("DELETE", job)[0] == 202
     client.run(*COMMAND).result
-    client.check_equals(large, "Patient")
+    client.check_equals(server, "Patient")
     assert len(jobs(way)) == 2
 
 
-def test_terminated(client, large, way):
+def test_terminated(client, server, way):
     """SIGTERM leaves the job to the next run."""
-    ended = Moment(way, "GET", POLL).signal(client, signal.SIGTERM)
+    ended = Moment(way, POLL).signal(client, signal.SIGTERM)
     assert ended.status != 0
     assert not way.requests("DELETE")
     client.expire_lease()
     client.run(*COMMAND).result
-    client.check_equals(large, "Patient")
+    client.check_equals(server, "Patient")
     assert len(jobs(way)) == 1
 
 
-def test_interrupted(client, large, way):
+def test_interrupted(client, server, way):
     """SIGINT ends the job as well."""
-    ended = Moment(way, "GET", POLL).signal(client, signal.SIGINT)
+    ended = Moment(way, POLL).signal(client, signal.SIGINT)
     assert ended.status != 0
     deleted, = way.requests("DELETE", POLL)
     assert deleted.status == 202
-    assert large.ask("GET", jobs(way)[0].answer_headers[
+    assert server.ask("GET", jobs(way)[0].answer_headers[
         "content-location"])[0] == 404
     assert not client.records("Patient")

@@ -66,7 +66,7 @@ public final class HapiServer {
 	/** HAPI's own is a minute, so that an export takes some of them. */
 	private static final long JOBS_MS = 500;
 	/** Resources in a file, so that a small export has many files. */
-	private static final int MAX_FILE_RESOURCES = 100;
+	private static final int MAX_FILE_RESOURCES = 20;
 	private static final int MAX_PAGE = 1000;
 	private static final int MAX_CONNECTIONS = 20;
 
