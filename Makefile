@@ -120,6 +120,7 @@ help:
 	@echo 'make bench         speed and memory of runs, beside a floor'
 	@echo 'make bench-serve   speed and memory of answers, beside a static file'
 	@echo 'make bench-mongodb the same over MongoDB, beside a short script'
+	@echo 'make bench-bulk    speed and memory of bulk runs, beside curl'
 	@echo 'make deps          install the Debian packages all this needs'
 	@echo 'make install       PREFIX=$(PREFIX), DESTDIR='
 	@echo 'make clean'
@@ -240,6 +241,11 @@ bench-mongodb: deps-mongodb
 	@$(MAKE) --no-print-directory all
 	$(PYTHON) tests/servers/mongodb/run.py -- \
 	    $(PYTHON) bench/mongodb.py --program $(PROGRAM) $(BENCH_FLAGS)
+
+.PHONY: bench-bulk
+bench-bulk: deps-test
+	@$(MAKE) --no-print-directory all
+	$(PYTHON) bench/bulk.py --program $(PROGRAM) $(BENCH_FLAGS)
 
 $(BUILD)/bench-floor: bench/floor.c Makefile | $(BUILD)
 	$(call say,LD $@)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -o $@ $< \

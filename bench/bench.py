@@ -24,7 +24,6 @@ import multiprocessing
 import pathlib
 import resource
 import shutil
-import subprocess
 import sys
 import tempfile
 
@@ -217,18 +216,9 @@ def judge(sizes):
             seconds < MAX_LOOPBACK_SECONDS)
 
 
-def check_disk(folder):
-    """A file system in memory would measure no disk."""
-    kind = subprocess.run(["stat", "-f", "-c", "%T", folder], check=True,
-                          stdout=subprocess.PIPE, text=True).stdout.strip()
-    if kind in ("tmpfs", "ramfs"):
-        raise Wrong(f"{folder} is in memory ({kind}); name a folder on disk"
-                    " with --dir")
-
-
 def bench(args, folder):
     sizes = []
-    check_disk(folder)
+    runs.check_disk(folder)
     print(COLUMNS.format("records", "MB", "what", "seconds", "min - max",
                          "CPU", "records/s", "MB/s", "peak MiB", "to floor"),
           flush=True)

@@ -1,4 +1,4 @@
-"""Runs of programs over generated upstreams: bench.py and mongodb.py."""
+"""Runs of programs that are measured: bench.py, bulk.py and mongodb.py."""
 
 import collections
 import json
@@ -125,11 +125,20 @@ def sizes_of(text):
     return [int(size) for size in text.split(",")]
 
 
-def parse(parser):
+def check_disk(folder):
+    """A file system in memory would measure no disk."""
+    kind = subprocess.run(["stat", "-f", "-c", "%T", folder], check=True,
+                          stdout=subprocess.PIPE, text=True).stdout.strip()
+    if kind in ("tmpfs", "ramfs"):
+        raise Wrong(f"{folder} is in memory ({kind}); name a folder on disk"
+                    " with --dir")
+
+
+def parse(parser, sizes=(SMALL, MIDDLE, LARGE)):
     """The arguments, with those that all of these benchmarks have."""
     parser.add_argument("--program", type=pathlib.Path, required=True)
     parser.add_argument("--sizes", type=sizes_of, metavar="N,...",
-                        default=[SMALL, MIDDLE, LARGE])
+                        default=list(sizes))
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--dir", type=pathlib.Path, metavar="FOLDER",
                         default=pathlib.Path("/var/tmp"),

@@ -25,8 +25,12 @@ int url_resolve(const char *base, const char *reference, char **out,
 /* True when scheme, host and port (default ports filled in) are the same. */
 bool url_is_same_origin(const char *one, const char *other);
 
-/* True when the way from one to other leaves https. */
-bool url_is_downgrade(const char *one, const char *other);
+/*
+ * The same for a link that http is to follow: -1 as well when it is neither
+ * http nor https, or leads from https to http.
+ */
+int url_resolve_http(const char *base, const char *reference, char **out,
+    struct error *err);
 /* Appends text with all but the unreserved characters (RFC 3986, 2.3) percent-
  * encoded: a value of a query. */
 void url_append_escaped(struct buf *out, const char *text);

@@ -226,21 +226,16 @@ take_poll_url(const struct http_config *config,
 		return error_set(err, STATUS_PROTOCOL, "status %ld without"
 		    " Content-Location, so nobody knows where to ask for the"
 		    " export", answer->status);
-	if (url_resolve(answer->url, answer->content_location, poll_url,
+	if (url_resolve_http(answer->url, answer->content_location, poll_url,
 	    err) == -1)
 		return error_prefix(err, "Content-Location");
-	if (url_is_downgrade(answer->url, *poll_url))
-		error_set(err, STATUS_PROTOCOL, "Content-Location leads from"
-		    " https to http (%.*s), where anybody could read it",
-		    (int)strcspn(*poll_url, "?"), *poll_url);
-	else if ((config->key != NULL || config->authorize != NULL) &&
-	    !url_is_same_origin(answer->url, *poll_url))
-		error_set(err, STATUS_PROTOCOL, "Content-Location leads to"
-		    " another origin (%.*s); key and token would go with it."
-		    "  The server may have to be told its own address",
-		    (int)strcspn(*poll_url, "?"), *poll_url);
-	else
+	if ((config->key == NULL && config->authorize == NULL) ||
+	    url_is_same_origin(answer->url, *poll_url))
 		return 0;
+	error_set(err, STATUS_PROTOCOL, "Content-Location leads to another"
+	    " origin (%.*s); key and token would go with it.  The server may"
+	    " have to be told its own address", (int)strcspn(*poll_url, "?"),
+	    *poll_url);
 	free(*poll_url);
 	*poll_url = NULL;
 	return -1;

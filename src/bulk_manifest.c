@@ -98,14 +98,8 @@ static int
 resolve(const struct page *page, const char *path, const char *name,
     const char *reference, char **out, struct error *err)
 {
-	if (url_resolve(page->url, reference, out, err) == -1)
+	if (url_resolve_http(page->url, reference, out, err) == -1)
 		return error_prefix(err, "%s%s", path, name);
-	if (url_is_downgrade(page->url, *out)) {
-		free(*out);
-		*out = NULL;
-		return error_set(err, STATUS_PROTOCOL, "%s%s: it leads from"
-		    " https to http, where anybody could read it", path, name);
-	}
 	return 0;
 }
 
@@ -200,7 +194,8 @@ read_files(const struct page *page, struct error *err)
 
 /* A way round in a circle would have no end. */
 static int
-check_next(const struct bulk_manifest *manifest, struct error *err)
+check_next(const struct bulk_manifest *manifest, const char *next,
+    struct error *err)
 {
 	size_t i;
 
@@ -208,7 +203,7 @@ check_next(const struct bulk_manifest *manifest, struct error *err)
 		return error_set(err, STATUS_PROTOCOL, "link: more than %d"
 		    " pages", MAX_MANIFEST_PAGES);
 	for (i = 0; i < manifest->n_pages; i++) {
-		if (strcmp(manifest->page_urls[i], manifest->next) == 0)
+		if (strcmp(manifest->page_urls[i], next) == 0)
 			return error_set(err, STATUS_PROTOCOL, "link: next"
 			    " leads to a page that was seen before (page"
 			    " %zu)", i + 1);
@@ -216,16 +211,16 @@ check_next(const struct bulk_manifest *manifest, struct error *err)
 	return 0;
 }
 
+/* The link with relation next, NULL when there is none; borrowed. */
 static int
-read_next(const struct page *page, struct error *err)
+find_next(const struct page *page, const char **next, struct error *err)
 {
 	const json_t *list, *entry;
 	const char   *relation, *url;
 	char	      path[32];
 	size_t	      i;
 
-	free(page->manifest->next);
-	page->manifest->next = NULL;
+	*next = NULL;
 	if (read_list(page, "link", &list, err) == -1)
 		return -1;
 	for (i = 0; i < json_array_size(list); i++) {
@@ -240,15 +235,31 @@ read_next(const struct page *page, struct error *err)
 			continue;
 		if (url == NULL)
 			return refuse(err, path, "url", "a link", NULL);
-		if (page->manifest->next != NULL)
+		if (*next != NULL)
 			return error_set(err, STATUS_PROTOCOL,
 			    "link: more than one of them is next");
-		if (resolve(page, path, "url", url, &page->manifest->next,
-		    err) == -1)
-			return -1;
+		*next = url;
 	}
-	return page->manifest->next != NULL ?
-	    check_next(page->manifest, err) : 0;
+	return 0;
+}
+
+/* The page's URL may be the next that there was, so that one goes last. */
+static int
+read_next(const struct page *page, struct error *err)
+{
+	const char *reference;
+	char	   *next = NULL;
+
+	if (find_next(page, &reference, err) == -1)
+		return -1;
+	if (reference != NULL && (resolve(page, "", "link", reference, &next,
+	    err) == -1 || check_next(page->manifest, next, err) == -1)) {
+		free(next);
+		return -1;
+	}
+	free(page->manifest->next);
+	page->manifest->next = next;
+	return 0;
 }
 
 /* The moment, which is the bookmark of the next export. */

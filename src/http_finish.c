@@ -168,10 +168,6 @@ check_redirect(struct transfer *transfer, const char *url)
 		return error_set(&transfer->err, STATUS_PROTOCOL, "a redirect"
 		    " to another origin (%.*s); the key would go with it",
 		    http_shown_bytes(transfer, url), url);
-	if (url_is_downgrade(transfer->url, url))
-		return error_set(&transfer->err, STATUS_PROTOCOL, "a redirect"
-		    " from https to http (%.*s); anybody could read what comes"
-		    " from there", (int)strcspn(url, "?"), url);
 	if (!is_same)
 		transfer->is_away = true;
 	return 0;
@@ -189,7 +185,8 @@ finish_redirect(struct transfer *transfer)
 	if (location == NULL)
 		return error_set(&transfer->err, STATUS_UNAVAILABLE,
 		    "status %ld", http_transfer_status(transfer));
-	if (url_resolve(transfer->url, location, &url, &transfer->err) == -1)
+	if (url_resolve_http(transfer->url, location, &url, &transfer->err) ==
+	    -1)
 		return error_prefix(&transfer->err, "redirect");
 	if (check_redirect(transfer, url) == -1) {
 		free(url);

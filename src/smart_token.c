@@ -14,7 +14,7 @@
 #include "secret.h"
 #include "smart_int.h"
 #include "stop.h"
-#include "xalloc.h"
+#include "url.h"
 
 #define MS_PER_SECOND 1000
 /* How long an assertion is good: five minutes at most (SMART), and the
@@ -75,21 +75,6 @@ make_assertion(const struct smart *smart, char **out, struct error *err)
 	return rc;
 }
 
-/* Text as in a form (RFC 3986, 2.3: what may stand as it is). */
-static void
-append_encoded(struct buf *out, const char *text)
-{
-	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	    "abcdefghijklmnopqrstuvwxyz0123456789-._~";
-
-	for (; *text != '\0'; text++) {
-		if (strchr(plain, *text) != NULL)
-			buf_append_byte(out, (uint8_t)*text);
-		else
-			buf_print(out, "%%%02X", (uint8_t)*text);
-	}
-}
-
 /* The body of a request; the caller wipes and clears it. */
 static int
 make_form(const struct smart *smart, struct buf *form, struct error *err)
@@ -104,7 +89,7 @@ make_form(const struct smart *smart, struct buf *form, struct error *err)
 	buf_append(form, FORM, strlen(FORM));
 	buf_append(form, assertion, strlen(assertion));
 	buf_append(form, FORM_SCOPE, strlen(FORM_SCOPE));
-	append_encoded(form, smart->scope);
+	url_append_escaped(form, smart->scope);
 	secret_wipe(assertion);
 	free(assertion);
 	return 0;

@@ -133,13 +133,33 @@ url_is_same_origin(const char *one, const char *other)
 	return is_same;
 }
 
-bool
-url_is_downgrade(const char *one, const char *other)
+static bool
+has_scheme(const char *url, const char *scheme)
 {
-	static const char scheme[] = "https:";
+	return strncasecmp(url, scheme, strlen(scheme)) == 0;
+}
 
-	return strncasecmp(one, scheme, sizeof(scheme) - 1) == 0 &&
-	    strncasecmp(other, scheme, sizeof(scheme) - 1) != 0;
+int
+url_resolve_http(const char *base, const char *reference, char **out,
+    struct error *err)
+{
+	int len;
+
+	if (url_resolve(base, reference, out, err) == -1)
+		return -1;
+	/* A query may be a secret. */
+	len = (int)strcspn(*out, "?");
+	if (!has_scheme(*out, "https:") && !has_scheme(*out, "http:"))
+		error_set(err, STATUS_PROTOCOL, "a link that is no http(s)"
+		    " URL: %.*s", len, *out);
+	else if (has_scheme(base, "https:") && !has_scheme(*out, "https:"))
+		error_set(err, STATUS_PROTOCOL, "a link from https to http"
+		    " (%.*s), where anybody could read it", len, *out);
+	else
+		return 0;
+	free(*out);
+	*out = NULL;
+	return -1;
 }
 
 void

@@ -16,6 +16,7 @@ sys.dont_write_bytecode = True
 
 import model  # noqa: E402
 import stores  # noqa: E402
+from bulk_server import BulkServer  # noqa: E402
 from stores import (  # noqa: E402, F401
     EMPTY, KIND, PATIENCE, copy_store, dump, essence)
 from upstream import (  # noqa: E402
@@ -102,7 +103,7 @@ class Sync:
 
     def arguments(self, args, url=None):
         args = [str(a) for a in args]
-        if args[:1] == ["copy"]:    # it names its stores itself
+        if args[:1] in (["copy"], ["keygen"]):  # they have no --store
             return args
         defaults = {"--store": stores.uri(self.store)}
         if not args or args[0] not in QUESTIONS:
@@ -158,6 +159,53 @@ class Sync:
                 pipe.close()
         for store in self.made:
             KIND.drop(store)
+
+
+class Bulk(Sync):
+    """nompd-sync --mode bulk, over a BulkServer."""
+
+    DEFAULTS = {"--mode": "bulk", "--max-poll-wait": "50ms"}
+
+    def __init__(self, folder, server):
+        super().__init__(folder)
+        self.server = server
+        self.url = server.url
+
+    def arguments(self, args, url=None):
+        args = super().arguments(args, url)
+        if args[0] in (*QUESTIONS, "copy", "keygen"):
+            return args
+        for flag, value in self.DEFAULTS.items():
+            if flag not in args:
+                args += [flag, value]
+        return args
+
+    def finish(self, process):
+        ended = super().finish(process)
+        for secret in self.server.secrets:
+            assert secret not in ended.out + ended.err
+        return ended
+
+    def records(self, type):
+        """The live ones of a type: id to document."""
+        return {where[1].partition("/")[2]: model.decode(record.data)
+                for where, record in self.dump().records.items()
+                if where[0] == type and not record.deleted}
+
+    def tombstones(self, type):
+        return {where[1].partition("/")[2]
+                for where, record in self.dump().records.items()
+                if where[0] == type and record.deleted}
+
+    def last_bulk(self):
+        """What the last entry of the history says of it."""
+        return self.history("--limit", "1")[0]["Bulk"]
+
+    def spooled(self):
+        """What lies where downloaded files may wait."""
+        places = [self.temporary, *self.folder.glob("*-bulk")]
+        return [*places[1:], *(
+            path for place in places for path in place.rglob("*"))]
 
 
 def rows(state):
@@ -250,3 +298,27 @@ def filled(sync, filled_store):
     """The program with that upstream and the store already filled."""
     copy_store(filled_store, sync.store)
     return sync
+
+
+@pytest.fixture
+def server():
+    """A Bulk Data server whose world is empty."""
+    server = BulkServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def storage():
+    """A second one, which has files and refuses all credentials."""
+    server = BulkServer()
+    server.refuses = True
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def bulk(tmp_path, server):
+    program = Bulk(tmp_path, server)
+    yield program
+    program.close()

@@ -9,6 +9,7 @@ import collections
 import datetime
 import os
 import pathlib
+import re
 import secrets
 import shutil
 import sqlite3
@@ -18,6 +19,9 @@ import model
 
 MIN_SECRET = 8      # characters of a password that can be looked for
 PATIENCE = 120      # seconds until a store that does not answer is a failure
+
+# A collection that a bulk run has made.
+EXTRA = re.compile(r"(?!Sync)[A-Z][A-Za-z]{0,63}")
 
 Record = collections.namedtuple(
     "Record", "key data version deleted updated hash")
@@ -78,6 +82,13 @@ def check_repaired(new, seen, again):
                 version=again.version)
 
 
+def record_collections(names):
+    """Of all that stands in a store what holds records."""
+    return [*model.COLLECTIONS, *sorted(
+        name for name in names
+        if EXTRA.fullmatch(name) and name not in model.COLLECTIONS)]
+
+
 class Sqlite:
     """A store is the path of a file."""
 
@@ -101,12 +112,15 @@ class Sqlite:
     def copy(self, source, target):
         """The database file and what a killed run left beside it."""
         for path in source.parent.glob(source.name + "*"):
-            if not path.name.endswith(("-lease", "-shm")):
+            if path.is_file() and not path.name.endswith(("-lease", "-shm")):
                 shutil.copy(path, str(target) + path.name[len(source.name):])
 
     def remove(self, store):
         for path in store.parent.glob(store.name + "*"):
-            path.unlink()
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
     def drop(self, store):
         """At the end of a test; its folder is removed by somebody else."""
@@ -146,17 +160,12 @@ class Sqlite:
         return {row[0] for row in database.execute(
             "SELECT name FROM sqlite_schema WHERE type = 'table'")}
 
-    def extras(self, database):
-        """The collections beside the five."""
-        return sorted(name for name in self.tables(database)
-                      if not name.startswith("Sync")
-                      and name not in model.COLLECTIONS)
-
     def read_all(self, database):
-        if not self.tables(database):
+        tables = self.tables(database)
+        if not tables:
             return EMPTY
         records = {}
-        for name in (*model.COLLECTIONS, *self.extras(database)):
+        for name in record_collections(tables):
             for row in database.execute(
                     "SELECT _id, BusinessKey, Data, Version, IsDeleted,"
                     f" UpdatedAt, ContentHash FROM \"{name}\""):
@@ -316,7 +325,7 @@ class MongoDB:
              entry["DurationMs"], entry.raw)
             for entry in database.SyncHistory.find().sort("_id")]
         records = {}
-        for name in (*model.COLLECTIONS, *self.extras(database)):
+        for name in record_collections(database.list_collection_names()):
             for document in database[name].find().sort("_id"):
                 record = self.record_of(document)
                 assert (name, record.key) not in records
@@ -331,12 +340,6 @@ class MongoDB:
                      self.milliseconds(metadata["LastSyncAt"]), history)
         check(state)
         return state
-
-    @staticmethod
-    def extras(database):
-        """The collections beside the five; the mark lists them."""
-        mark = database.SyncLease.find_one({"_id": "store"}) or {}
-        return list(mark.get("Collections", ()))
 
     def record_of(self, document):
         """A document, whose members and types are checked, as a Record."""

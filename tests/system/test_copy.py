@@ -238,7 +238,7 @@ def digest(path):
             state.update(struct.pack(">q", len(data)) + data)
 
     database = sqlite3.connect(path)
-    for name in (*model.COLLECTIONS, *SQLITE.extras(database)):
+    for name in stores.record_collections(SQLITE.tables(database)):
         add(name)
         for row in sorted(database.execute(
                 "SELECT BusinessKey, Version, IsDeleted, UpdatedAt,"

@@ -54,7 +54,9 @@ class Answer:
         self.raw = raw
 
     def head(self):
-        headers = [("Content-Type", "application/fhir+json")] + self.headers
+        headers = list(self.headers)
+        if not any(name.lower() == "content-type" for name, _ in headers):
+            headers.insert(0, ("Content-Type", "application/fhir+json"))
         if self.chunked:
             headers.append(("Transfer-Encoding", "chunked"))
         else:
@@ -105,6 +107,8 @@ class Request:
         self.method = method
         self.target = target
         self.headers = headers          # names in lower case
+        self.body = b""
+        self.answer = None
         self.started = time.monotonic()
         self.ended = None
 
@@ -161,10 +165,13 @@ class Upstream:
     def wait_for(self, path, count=1):
         """Waits until path was asked for count times."""
         target = absolute(path)
+        self.wait_for_request(lambda r: r.target == target, count, path)
+
+    def wait_for_request(self, is_one, count=1, what="what is waited for"):
         with self.changed:
             assert self.changed.wait_for(
-                lambda: sum(r.target == target for r in self.log) >= count,
-                PATIENCE), f"no request number {count} for {path}"
+                lambda: sum(bool(is_one(r)) for r in self.log) >= count,
+                PATIENCE), f"no request number {count} for {what}"
 
     def gate(self):
         """An event that is set by the test, or by the server's end."""
@@ -230,18 +237,22 @@ class Upstream:
             head += part
             if not head[:1].isalpha():
                 return False    # TLS to a plain port, for one
+        head, body = head.split(b"\r\n\r\n", 1)
         request = parse_head(head)
+        missing = int(request.headers.get("content-length", 0)) - len(body)
+        request.body = body + receive(conn, missing)
         with self.changed:
             self.log.append(request)
-            answer = self._next(request.target)
+            answer = request.answer = self.answer_to(request)
             self.changed.notify_all()
         try:
             return answer.send(conn, self.stopping)
         finally:
             request.ended = time.monotonic()
 
-    def _next(self, target):
-        answers = self.answers.get(target)
+    def answer_to(self, request):
+        """What a request gets; called for one after the other."""
+        answers = self.answers.get(request.target)
         if not answers:
             return Answer({"resourceType": "OperationOutcome"}, status=404)
         return answers.pop(0) if len(answers) > 1 else answers[0]
@@ -252,11 +263,23 @@ def absolute(path):
 
 
 def parse_head(head):
-    lines = head.decode("latin-1").split("\r\n\r\n")[0].split("\r\n")
+    lines = head.decode("latin-1").split("\r\n")
     method, target, _ = lines[0].split(" ")
     pairs = (line.split(":", 1) for line in lines[1:])
     return Request(method, target,
                    {name.lower(): value.strip() for name, value in pairs})
+
+
+def receive(conn, size):
+    """The rest of a request's body."""
+    parts = []
+    while size > 0:
+        part = conn.recv(min(size, 65536))
+        if not part:
+            raise ConnectionError("a request's body is cut")
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
 
 
 def wait_for_end(conn):

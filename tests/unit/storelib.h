@@ -270,8 +270,9 @@ stage_one(struct stage *stage, const char *key, uint8_t fill)
 
 	memset(hash, fill, sizeof(hash));
 	BSON_APPEND_INT32(&doc, "n", fill);
-	CHECK(stage_add(stage, PLAN_DEFINITIONS, key, strlen(key), hash,
-	    bson_get_data(&doc), doc.len, &err));
+	CHECK(stage_add(stage, PLAN_DEFINITIONS, &(struct stage_doc){
+	    .key = key, .len = strlen(key), .hash = hash,
+	    .data = bson_get_data(&doc), .data_len = doc.len }, &err));
 	bson_destroy(&doc);
 }
 

@@ -35,22 +35,24 @@ static const struct {
 
 START_TEST(judgement)
 {
-	struct tally tallies[COLLECTION_RAW_MAX];
-	struct error err;
-	int	     collection, rc;
+	static const char *const names[] = { "A", "B", "C" };
+	struct tally		 tallies[3];
+	struct error		 err;
+	int			 collection, rc;
 
-	for (collection = 0; collection < COLLECTION_RAW_MAX; collection++) {
+	for (collection = 0; collection < 3; collection++) {
 		memset(tallies, 0, sizeof(tallies));
+		tallies[collection].name = names[collection];
 		tallies[collection].live = cases[_i].live;
 		tallies[collection].deleted = cases[_i].deleted;
 		tallies[collection].unchanged = cases[_i].usable;
-		rc = guard_check(tallies, cases[_i].max, &err);
+		rc = guard_check(tallies, 3, cases[_i].max, &err);
 		ck_assert_int_eq(rc, cases[_i].is_held ? -1 : 0);
 		if (!cases[_i].is_held)
 			continue;
 		ck_assert_int_eq(err.status, STATUS_HELD);
 		ck_assert_ptr_nonnull(strstr(err.text,
-		    collection_name(collection)));
+		    names[collection]));
 		ck_assert_ptr_nonnull(strstr(err.text, "--max-delete"));
 	}
 }
@@ -58,15 +60,17 @@ END_TEST
 
 START_TEST(every_collection_is_named)
 {
-	struct tally tallies[COLLECTION_RAW_MAX] = {
-		{ .live = 100, .deleted = 61, .unchanged = 39 },
-		{ .live = 100, .unchanged = 100 },
-		{ .live = 72 },
+	struct tally tallies[3] = {
+		{ .name = "PlanDefinitions", .live = 100, .deleted = 61,
+		    .unchanged = 39 },
+		{ .name = "ActivityDefinitions", .live = 100,
+		    .unchanged = 100 },
+		{ .name = "RegulatedAuthorizations", .live = 72 },
 	};
 	struct max_delete max = { true, 20 };
 	struct error	  err;
 
-	ck_assert_int_eq(guard_check(tallies, max, &err), -1);
+	ck_assert_int_eq(guard_check(tallies, 3, max, &err), -1);
 	ck_assert_ptr_nonnull(strstr(err.text, "PlanDefinitions: 61 of 100"));
 	ck_assert_ptr_null(strstr(err.text, "ActivityDefinitions"));
 	ck_assert_ptr_nonnull(strstr(err.text, "holds 72 live"));
@@ -74,12 +78,36 @@ START_TEST(every_collection_is_named)
 	/* The value in the advice is one that the guard lets through. */
 	tallies[2].deleted = 71;
 	tallies[2].unchanged = 1;
-	ck_assert_int_eq(guard_check(tallies, max, &err), -1);
+	ck_assert_int_eq(guard_check(tallies, 3, max, &err), -1);
 	ck_assert_ptr_nonnull(strstr(err.text, "--max-delete 71 lets"));
 	max = (struct max_delete){ false, 71 };
-	ck_assert_int_eq(guard_check(tallies, max, &err), 0);
+	ck_assert_int_eq(guard_check(tallies, 3, max, &err), 0);
 	max.value = 70;
-	ck_assert_int_eq(guard_check(tallies, max, &err), -1);
+	ck_assert_int_eq(guard_check(tallies, 3, max, &err), -1);
+}
+END_TEST
+
+/* Outputs, what is put aside, and what only adds are not judged as emptied;
+ * what an incremental export deletes is. */
+START_TEST(who_is_judged)
+{
+	struct tally	  tally = { .name = "Patient", .live = 100 };
+	struct max_delete max = { true, 20 };
+	struct error	  err;
+
+	ck_assert_int_eq(guard_check(&tally, 1, max, &err), -1);
+	tally.stale = 1;
+	ck_assert_int_eq(guard_check(&tally, 1, max, &err), 0);
+	tally.stale = 0;
+	tally.is_merged = true;
+	ck_assert_int_eq(guard_check(&tally, 1, max, &err), 0);
+	tally.deleted = 21;
+	ck_assert_int_eq(guard_check(&tally, 1, max, &err), -1);
+	tally.is_aside = true;
+	ck_assert_int_eq(guard_check(&tally, 1, max, &err), 0);
+	tally.is_aside = false;
+	tally.is_output = true;
+	ck_assert_int_eq(guard_check(&tally, 1, max, &err), 0);
 }
 END_TEST
 
@@ -135,6 +163,7 @@ main(void)
 
 	tcase_add_loop_test(guard, judgement, 0, LENGTH_OF(cases));
 	tcase_add_test(guard, every_collection_is_named);
+	tcase_add_test(guard, who_is_judged);
 	suite_add_tcase(suite, guard);
 	tcase_add_test(retry, statuses_retried);
 	tcase_add_test(retry, waits);

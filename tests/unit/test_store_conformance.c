@@ -260,7 +260,7 @@ START_TEST(merge_join)
 	static const char *const rests[] = { "rests", NULL };
 	struct stage		*stage;
 	struct store		*store;
-	struct tally		 tally = { 0 };
+	struct tally		 tally = { .name = "PlanDefinitions" };
 	int64_t			 version;
 
 	write_run(unseen, NULL, 1, true);
@@ -274,16 +274,14 @@ START_TEST(merge_join)
 	stage_one(stage, "same", 1);
 	CHECK(stage_finish(stage, PLAN_DEFINITIONS, &err));
 	store = begin_run(9, &version);
-	CHECK(plan_collection(stage, store, PLAN_DEFINITIONS, &tally,
-	    &err));
+	CHECK(plan_collection(stage, store, &tally, &err));
 	ck_assert_uint_eq(tally.added, 1);
 	ck_assert_uint_eq(tally.updated, 2);
 	ck_assert_uint_eq(tally.unchanged, 1);
 	ck_assert_uint_eq(tally.deleted, 1);
 	ck_assert_uint_eq(tally.duplicates, 1);
 	ck_assert_uint_eq(tally.live, 3);
-	CHECK(upsert_collection(stage, store, PLAN_DEFINITIONS, version, 9,
-	    &err));
+	CHECK(upsert_collection(stage, store, &tally, version, 9, &err));
 	end_run(store, version, true);
 	stage_close(stage);
 	state_is("gone:1- new:7 rests:1- same:1 tomb:1 was:7");

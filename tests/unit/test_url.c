@@ -204,6 +204,62 @@ START_TEST(resolve)
 }
 END_TEST
 
+/* Those that http may follow. */
+static const struct {
+	const char *base;
+	const char *reference;
+	const char *message; /* NULL: none */
+} links[] = {
+	{ "http://h/a", "b", NULL },
+	{ "http://h/a", "https://x/b", NULL },
+	{ "https://h/a", "https://x/b", NULL },
+	{ "HTTPS://h/a", "HTTPS://x/b", NULL },
+	{ "https://h/a", "//x/b", NULL },
+	{ "http://h/a", "http://x/b", NULL },
+	{ "https://h/a", "http://h/b?secret",
+	    "a link from https to http (http://h/b), where anybody could read"
+	    " it" },
+	{ "HTTPS://h/a", "http://h/", "a link from https to http"
+	    " (http://h/), where anybody could read it" },
+	{ "http://h/a", "ftp://h/b?secret",
+	    "a link that is no http(s) URL: ftp://h/b" },
+	{ "http://h/a", "file:///b", "a link that is no http(s) URL:"
+	    " file:///b" },
+};
+
+START_TEST(resolve_http)
+{
+	struct error err;
+	char	    *url;
+
+	ck_assert_int_eq(url_resolve_http(links[_i].base,
+	    links[_i].reference, &url, &err),
+	    links[_i].message == NULL ? 0 : -1);
+	if (links[_i].message == NULL) {
+		ck_assert_ptr_nonnull(url);
+		free(url);
+		return;
+	}
+	ck_assert_ptr_null(url);
+	ck_assert_int_eq(err.status, STATUS_PROTOCOL);
+	ck_assert_str_eq(err.text, links[_i].message);
+}
+END_TEST
+
+START_TEST(escaped)
+{
+	struct buf out = { 0 };
+
+	url_append_escaped(&out, "aZ09-._~");
+	url_append_escaped(&out, "");
+	url_append_escaped(&out, "+ ,%&=?/\xc3\xa6");
+	buf_append_byte(&out, 0);
+	ck_assert_str_eq((char *)out.data,
+	    "aZ09-._~%2B%20%2C%25%26%3D%3F%2F%C3%A6");
+	buf_clear(&out);
+}
+END_TEST
+
 START_TEST(resolve_long)
 {
 	/* The limit is that of the whole URL. */
@@ -336,6 +392,8 @@ main(void)
 	tcase_set_timeout(tests, 60);
 	tcase_add_loop_test(tests, origin, 0, LENGTH_OF(origins));
 	tcase_add_loop_test(tests, resolve, 0, LENGTH_OF(references));
+	tcase_add_loop_test(tests, resolve_http, 0, LENGTH_OF(links));
+	tcase_add_test(tests, escaped);
 	tcase_add_test(tests, resolve_long);
 	tcase_add_test(tests, below);
 	tcase_add_test(tests, scheme);
