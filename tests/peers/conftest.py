@@ -51,34 +51,21 @@ def resources(world):
     ]
 
 
-class Client(system.Sync):
+class Client(system.Bulk):
     """nompd-sync --mode bulk."""
 
     DEFAULTS = {"--mode": "bulk", "--max-poll-wait": "1s"}
 
-    def arguments(self, args, url=None):
-        args = super().arguments(args, url)
-        if args[0] in (*system.QUESTIONS, "keygen"):
-            return args
-        for flag, value in self.DEFAULTS.items():
-            if flag not in args:
-                args += [flag, value]
-        return args
-
-    def records(self, collection, deleted=False):
-        """Those that live, or those that do not: key to document."""
+    def documents(self, collection, deleted=False):
+        """Those that live, or those that do not, by key."""
         return {key: model.decode(record.data)
                 for (where, key), record in self.dump().records.items()
                 if where == collection and bool(record.deleted) == deleted}
 
-    def last_bulk(self):
-        """What the last entry of the history says of the export."""
-        return self.history("--limit", "1")[0]["Bulk"]
-
     def check_equals(self, server, *types):
         """The store has what the server has, and nothing else of it."""
         for type in types:
-            assert self.records(type) == server.read(type)
+            assert self.documents(type) == server.read(type)
         assert {where for where, _ in self.dump().records} - set(types) <= {
             "TreatmentGroups", "ReimbursementGroups"}
 
@@ -123,8 +110,7 @@ def way(server):
 
 @pytest.fixture
 def client(tmp_path, way):
-    program = Client(tmp_path)
-    program.url = way.url
+    program = Client(tmp_path, way)
     yield program
     program.close()
 

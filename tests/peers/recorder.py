@@ -60,6 +60,14 @@ class Recorder:
                 if method in (None, request.method)
                 and part in unquote(request.target)]
 
+    @property
+    def secrets(self):
+        """The tokens that were shown, in the order of their coming."""
+        return list(dict.fromkeys(
+            request.headers["authorization"].removeprefix("Bearer ")
+            for request in list(self.log)
+            if "authorization" in request.headers))
+
     def pass_on(self, request):
         """The server's answer and its body."""
         connection = http.client.HTTPConnection(self.target,

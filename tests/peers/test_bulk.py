@@ -36,10 +36,10 @@ def test_conversion(client, server):
         list(server.read(type).values()) for type in GUIDELINES)
     known = {model.business_key(activity): activity
              for activity in activities}
-    assert client.records("TreatmentGroups") == {
+    assert client.documents("TreatmentGroups") == {
         model.business_key(plan): model.treatment_group(plan, known)[0]
         for plan in plans}
-    assert client.records("ReimbursementGroups") == {
+    assert client.documents("ReimbursementGroups") == {
         model.business_key(authorization):
             model.reimbursement_group(authorization)
         for authorization in authorizations}
@@ -76,10 +76,10 @@ def test_deletes_wait_for_a_full_run(client, server, world):
     client.run("--type", "Patient", *NOW).result
     server.delete(*gone)
     assert client.run("--type", "Patient", *NOW).result["deleted"] == 0
-    assert set(gone) <= client.records("Patient").keys()
+    assert set(gone) <= client.documents("Patient").keys()
     assert client.run("--type", "Patient", *NOW,
                       "--full-refresh").result["deleted"] == 2
-    assert client.records("Patient", deleted=True).keys() == set(gone)
+    assert client.documents("Patient", deleted=True).keys() == set(gone)
     client.check_equals(server, "Patient")
 
 
@@ -91,7 +91,7 @@ def test_reconcile(client, server, world, way):
     server.delete(gone)
     deleted = [client.run(*command).result["deleted"] for _ in range(2)]
     assert sorted(deleted) == [0, 1]
-    assert client.records("Patient", deleted=True).keys() == {gone}
+    assert client.documents("Patient", deleted=True).keys() == {gone}
     assert len(way.requests("GET", "_since=")) == 1
 
 
@@ -99,10 +99,10 @@ def test_group(client, server, world):
     client.run("--group", f"{world.mark}-g", "--type",
                ",".join(PEOPLE)).result
     members = {name_of(world.patient(number)) for number in MEMBERS}
-    assert client.records("Patient") == {
+    assert client.documents("Patient") == {
         name: resource for name, resource in server.read("Patient").items()
         if name in members}
-    assert client.records("Condition") == {
+    assert client.documents("Condition") == {
         name: resource for name, resource in server.read("Condition").items()
         if resource["subject"]["reference"] in members}
 
@@ -118,7 +118,7 @@ def test_type_filter(client, server):
     wanted = {name: resource
               for name, resource in server.read("Patient").items()
               if resource["gender"] == "female"}
-    assert client.records("Patient") == wanted
+    assert client.documents("Patient") == wanted
     assert wanted
 
 

@@ -76,7 +76,7 @@ def test_killed(client, server, way, part, number):
     """The next run goes on with the same job, and its files."""
     ended = Moment(way, part, number).signal(client, signal.SIGKILL)
     assert ended.status == -signal.SIGKILL
-    assert not client.records("Patient")
+    assert not client.documents("Patient")
     client.expire_lease()
     client.run(*COMMAND).result
     client.check_equals(server, "Patient")
@@ -134,4 +134,4 @@ def test_interrupted(client, server, way):
     assert deleted.status == 202
     assert server.ask("GET", jobs(way)[0].answer_headers[
         "content-location"])[0] == 404
-    assert not client.records("Patient")
+    assert not client.documents("Patient")
