@@ -6,7 +6,7 @@ BUILD/nompd-sync.  The last line says `NAME: N passed, N failed`; the exit
 status is 1 when anything failed or nothing ran.
 
 With --only peers these are the tests on servers that are not our own, in
-tests/peers (tests/servers/fhir/run.py starts these); all of them may be skipped.
+tests/peers (tests/servers/fhir/run.py starts these); all may be skipped.
 
 With --store mongodb these are the tests that go over a store, and they do so
 on the server that NOMPD_TEST_MONGODB_URI names (tests/servers/mongodb/run.py
@@ -22,6 +22,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CHECK_LINE = re.compile(r"Checks: (\d+), Failures: (\d+), Errors: (\d+)")
+COUNTS = re.compile(r"\d+ (passed|failed|error|skipped)")
 # What goes over a store, of the unit tests and of the system tests.
 STORE_UNITS = ["test_store_conformance*", "test_store_mongodb*"]
 STORE_SYSTEM = [f"tests/system/test_{name}.py" for name in (
@@ -66,7 +67,7 @@ def run_pytest(tests, program, store, arguments):
     last = ""
     for line in done.stdout:
         print(line, end="", flush=True)
-        last = line if re.search(r"\d+ (passed|failed|error)", line) else last
+        last = line if COUNTS.search(line) else last
     status = done.wait()
 
     def count(word):

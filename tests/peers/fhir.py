@@ -132,7 +132,7 @@ class World:
         return {"resourceType": "Patient", "id": f"{self.mark}-p{number}",
                 "identifier": [{"system": "urn:mrn", "value": f"{number}"}],
                 "active": number % 7 != 0,
-                "name": [{"family": f"Åsen {number % 97}", "given": ["Kari"]}],
+                "name": [{"family": f"Åsen {number % 97}"}],
                 "gender": "female" if number % 2 else "male",
                 "birthDate": f"{1930 + number % 90}-01-{1 + number % 28:02}",
                 **members}

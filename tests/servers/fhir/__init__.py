@@ -4,8 +4,8 @@
         peers.variables     # where they are
 
 Both are fetched and built once, into the folder that NOMPD_TEST_SERVERS_DIR
-names, by default build-servers/fhir.  They are on free ports of 127.0.0.1, begin
-empty, and end with the process that started them.
+names, by default build-servers/fhir.  They are on free ports of 127.0.0.1,
+begin empty, and end with the process that started them.
 """
 import os
 import pathlib
@@ -38,7 +38,7 @@ def why_not():
 
 
 def prepare():
-    """Builds what is not there yet; gives the folder.  Unavailable: why not."""
+    """Builds what is not there yet; gives the folder."""
     reason = why_not()
     if reason is not None:
         raise Unavailable(reason)
