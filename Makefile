@@ -181,7 +181,8 @@ unit-tests: $(UNIT_TESTS)
 
 SCRIPTS = tools/deps tools/demo tools/serve examples/ci.sh .ci/run \
 	tests/servers/mongodb/build.sh
-MANUALS = man/nompd-sync.1 man/nompd-api.7 man/nompd-store.7 man/nompd-serve.8
+MANUALS = man/nompd-sync.1 man/nompd-api.7 man/nompd-bulk.7 man/nompd-store.7 \
+	man/nompd-serve.8
 
 # Both compilers without a warning, two static checkers, manual pages, shell
 # scripts, house style.
@@ -260,7 +261,7 @@ install: all
 	install -d $(DESTDIR)$(MODULEDIR)
 	install -m 644 $(MODULE) $(DESTDIR)$(MODULEDIR)/
 	install -m 644 man/nompd-sync.1 $(DESTDIR)$(MANDIR)/man1/
-	install -m 644 man/nompd-api.7 man/nompd-store.7 \
+	install -m 644 man/nompd-api.7 man/nompd-bulk.7 man/nompd-store.7 \
 	    $(DESTDIR)$(MANDIR)/man7/
 	install -m 644 man/nompd-serve.8 $(DESTDIR)$(MANDIR)/man8/
 	install -m 644 README.md CHANGELOG.md COPYING $(DESTDIR)$(DOCDIR)/

@@ -80,7 +80,8 @@ struct http_request {
 	 * message.
 	 */
 	bool is_open;
-	/* Redirects may leave the origin; beyond it the same holds. */
+	/* Redirects may leave the origin; beyond it the same holds.  No
+	 * message has its query in any case. */
 	bool may_leave;
 };
 

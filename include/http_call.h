@@ -39,8 +39,9 @@ struct http_call {
 	bool is_secret;
 	/* 429 and 5xx are answers, not tried again: the caller judges them. */
 	bool tells_all;
-	/* It goes on after a signal and past the deadline. */
-	bool outlives_stop;
+	/* Other than 0: it goes on after a signal and past the deadline, for
+	 * this long in all. */
+	int64_t outlives_stop_ms;
 };
 
 struct http_answer {

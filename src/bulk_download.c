@@ -12,8 +12,8 @@
 #include "url.h"
 #include "xalloc.h"
 
-/* Bytes of a file's name in messages. */
-#define MAX_FILE_TEXT 256
+/* Bytes of a file's name in messages, but for its URL. */
+#define MAX_FILE_TEXT 128
 
 /* One of the chains side by side; it takes a file after the other. */
 struct lane {
@@ -38,19 +38,16 @@ bulk_file_of(const struct bulk *bulk, const struct bulk_download *download)
 	return &bulk->manifest.lists[download->list].files[download->index];
 }
 
-void
-bulk_file_name(const struct bulk *bulk, const struct bulk_download *download,
-    char *text, size_t size)
+const char *
+bulk_file_type(const struct bulk *bulk, const struct bulk_download *download)
 {
 	static const char *const words[BULK_LIST__MAX] = {
 		[BULK_DELETED] = "deleted",
 		[BULK_OUTCOME] = "error",
 	};
-	const struct bulk_file *file = bulk_file_of(bulk, download);
 
-	(void)snprintf(text, size, "%s file %u (%.*s)",
-	    words[download->list] != NULL ? words[download->list] : file->type,
-	    download->number, (int)strcspn(file->url, "?"), file->url);
+	return words[download->list] != NULL ? words[download->list] :
+	    bulk_file_of(bulk, download)->type;
 }
 
 static void
@@ -88,25 +85,21 @@ take_body(void *ctx, const uint8_t *data, size_t len, struct error *err)
 	    err);
 }
 
-/* A last line without its line break is fine, but not half of one. */
-static int
-check_end(const struct lane *lane, struct error *err)
+/* A last line without its line break is fine, but half of one is not. */
+static bool
+is_last_line_cut(const struct lane *lane)
 {
 	uint64_t len = lane->out.bytes - lane->line_start;
 	uint8_t *text;
 	bool	 is_whole;
 
-	if (len == 0)
-		return 0;
-	if (len > MAX_LINE_BYTES)
-		return error_set(err, STATUS_PROTOCOL, "a line of more than"
-		    " %d MiB", MAX_LINE_BYTES / (1024 * 1024));
+	if (len == 0 || len > MAX_LINE_BYTES)
+		return false;
 	text = xcalloc(1, len);
 	is_whole = bulk_spool_tail(&lane->out, text, len) != (ssize_t)len ||
 	    ndjson_is_whole(text, len);
 	free(text);
-	return is_whole ? 0 : error_set(err, STATUS_PROTOCOL,
-	    "the file ends in the middle of its last line");
+	return !is_whole;
 }
 
 static bool
@@ -132,7 +125,8 @@ take_next(struct lane *lane)
 		return false;
 	lane->now = &bulk->downloads[all->next++];
 	file = bulk_file_of(bulk, lane->now);
-	bulk_file_name(bulk, lane->now, lane->name, sizeof(lane->name));
+	(void)snprintf(lane->name, sizeof(lane->name), "%s file %u",
+	    bulk_file_type(bulk, lane->now), lane->now->number);
 	/* Where the server says so, or on another origin, the token is not
 	 * sent, nor a key. */
 	lane->request->is_open = !bulk->manifest.requires_token ||
@@ -141,6 +135,22 @@ take_next(struct lane *lane)
 	free(lane->url);
 	lane->url = xstrdup(file->url);
 	return true;
+}
+
+/* Perhaps it was still being written. */
+static int
+fetch_again(struct lane *lane, const char *url, char **next,
+    struct error *err)
+{
+	static const char fault[] = "the file ends in the middle of its last"
+				    " line";
+
+	if (lane->now->was_cut)
+		return error_set(err, STATUS_PROTOCOL, "%s, twice", fault);
+	log_warn("%s: %s; fetching it again", lane->name, fault);
+	lane->now->was_cut = true;
+	*next = xstrdup(url);
+	return 0;
 }
 
 static int
@@ -153,9 +163,9 @@ end_file(void *ctx, const char *url, char **next, struct error *err)
 		.bytes = lane->out.bytes,
 	};
 
-	(void)url;
-	if (check_end(lane, err) == -1 || bulk_spool_end(bulk->spool,
-	    &lane->out, note.digest, err) == -1)
+	if (is_last_line_cut(lane))
+		return fetch_again(lane, url, next, err);
+	if (bulk_spool_end(bulk->spool, &lane->out, note.digest, err) == -1)
 		return -1;
 	if (!bulk->opts->dry_run &&
 	    bulk_journal_add(bulk->store, &note, err) == -1)

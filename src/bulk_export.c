@@ -385,7 +385,8 @@ bulk_refresh(struct bulk *bulk, struct error *err)
 	if (!is_same_manifest(&bulk->manifest, &fresh)) {
 		bulk_manifest_clear(&fresh);
 		return error_set(err, STATUS_PROTOCOL, "the manifest, read"
-		    " again, has other files than before");
+		    " again, is another one: its transactionTime or its files"
+		    " differ");
 	}
 	bulk_manifest_clear(&bulk->manifest);
 	bulk->manifest = fresh;
@@ -404,11 +405,11 @@ bulk_fetch(struct bulk *bulk, struct error *err)
 bool
 bulk_is_convertible(const struct bulk *bulk, const char **why)
 {
-	if (bulk->lacks)
-		*why = "records of them are in quarantine";
+	if (bulk->bad > 0)
+		*why = "there are bad records";
 	else if (!bulk->is_complete)
 		*why = "the export is not of all their resources";
-	return bulk->is_complete && !bulk->lacks;
+	return bulk->is_complete && bulk->bad == 0;
 }
 
 const bson_t *
@@ -420,7 +421,7 @@ bulk_note(struct bulk *bulk)
 		.since = bulk->asked.since,
 		.transaction = bulk->manifest.transaction_time,
 		.overwrites = bulk->overwrites,
-		.is_complete = bulk->is_complete && !bulk->lacks,
+		.is_complete = bulk->is_complete && bulk->bad == 0,
 		.files = bulk->n_downloads,
 		.bytes = bulk->bytes,
 		.bad = bulk->bad,

@@ -21,6 +21,7 @@ struct bulk_download {
 	bool	       is_here;
 	uint64_t       bytes; /* of a file that is here */
 	unsigned       refreshes;
+	bool	       was_cut; /* and is fetched once more */
 };
 
 /* A resource type of the run, and what a file of it may hold. */
@@ -61,7 +62,6 @@ struct bulk {
 	int		  quarantine; /* its list; -1: none */
 	uint64_t	  bytes;
 	uint64_t	  bad;
-	bool		  lacks; /* a bad record of a type that is converted */
 	bson_t		  messages; /* an array of texts */
 	uint32_t	  n_messages;
 	bson_t		  note;
@@ -70,9 +70,9 @@ struct bulk {
 /* The manifest's entry of a download. */
 const struct bulk_file *bulk_file_of(const struct bulk *bulk,
     const struct bulk_download *download);
-/* A file for messages: "Patient file 3 (https://...)", without a query. */
-void bulk_file_name(const struct bulk *bulk,
-    const struct bulk_download *download, char *text, size_t size);
+/* What it holds: its resource type, "deleted" or "error". */
+const char *bulk_file_type(const struct bulk *bulk,
+    const struct bulk_download *download);
 /* Fetches the manifest of the job again. */
 int bulk_refresh(struct bulk *bulk, struct error *err);
 /* Lists what is to be fetched, and fetches it. */

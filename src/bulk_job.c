@@ -190,14 +190,13 @@ bulk_delete(const struct http_config *config, const char *poll_url)
 		.headers = headers,
 		.max_body = MAX_JOB_ANSWER_BYTES,
 		.tells_all = true,
-		.outlives_stop = true,
+		.outlives_stop_ms = MAX_DELETE_WAIT_MS,
 	};
 	struct bulk_wait never = { .config = &once };
 	struct error	 err;
 	int		 rc;
 
 	once.retries = 0;
-	once.timeout_ms = MAX_DELETE_WAIT_MS;
 	rc = http_call(&once, &call, &answer, &err);
 	if (rc == 0 && answer.status > 299 &&
 	    answer.status != BULK_HTTP_NOT_FOUND &&

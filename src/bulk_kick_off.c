@@ -13,15 +13,6 @@
 
 #define OUTPUT_FORMAT "application/fhir+ndjson"
 
-/* Appends the next parameter's name and "=". */
-static void
-append_name(struct buf *url, const char *name)
-{
-	char sign = memchr(url->data, '?', url->len) == NULL ? '?' : '&';
-
-	buf_print(url, "%c%s=", sign, name);
-}
-
 /* A value of a list.  A comma in it is no border between values, so it is
  * encoded once more. */
 static void
@@ -48,11 +39,10 @@ append_list(struct buf *url, const char *name, const char *const *words,
 {
 	size_t i;
 
-	if (n == 0)
-		return;
-	append_name(url, name);
 	for (i = 0; i < n; i++) {
-		if (i > 0)
+		if (i == 0)
+			buf_print(url, "&%s=", name);
+		else
 			buf_append_byte(url, ',');
 		append_value(url, words[i]);
 	}
@@ -69,14 +59,14 @@ make_url(const struct bulk_request *request, bool with_parameters)
 	path = request->level_path[0] == '\0' ? xstrdup("$export") :
 	    xasprintf("%s/$export", request->level_path);
 	text = url_below(request->base, path);
-	buf_append(&url, text, strlen(text));
+	buf_print(&url, "%s", text);
 	free(text);
 	free(path);
 	if (with_parameters) {
-		append_name(&url, "_outputFormat");
+		buf_print(&url, "?_outputFormat=");
 		url_append_escaped(&url, OUTPUT_FORMAT);
 		if (request->since != NULL) {
-			append_name(&url, "_since");
+			buf_print(&url, "&_since=");
 			url_append_escaped(&url, request->since);
 		}
 		append_list(&url, "_type", request->types, request->n_types);
@@ -333,7 +323,7 @@ kick_off(const struct http_config *config, const struct bulk_request *request,
 	}
 	call.url = url;
 	rc = ask(&wait, &call, poll_url, err);
-	if (rc == 0)
+	if (*poll_url != NULL)
 		log_info("the export has begun (%s); its status: %.*s",
 		    call.method, (int)strcspn(*poll_url, "?"), *poll_url);
 	free(body);

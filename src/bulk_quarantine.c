@@ -52,6 +52,15 @@ append_text(bson_t *doc, const char *name, const void *text, size_t len)
 	free(sound);
 }
 
+/* By size, as all numbers of records (nompd-store(7)). */
+static void
+append_number(bson_t *doc, const char *name, uint64_t number)
+{
+	must(number <= INT32_MAX ?
+	    bson_append_int32(doc, name, -1, (int32_t)number) :
+	    bson_append_int64(doc, name, -1, (int64_t)number));
+}
+
 int
 bulk_quarantine_add(struct bulk *bulk, const struct bulk_bad *bad,
     struct error *err)
@@ -68,7 +77,7 @@ bulk_quarantine_add(struct bulk *bulk, const struct bulk_bad *bad,
 	len = line->len < MAX_BAD_TEXT ? line->len : MAX_BAD_TEXT;
 	append_text(&doc, "Type", bad->kind, strlen(bad->kind));
 	append_text(&doc, "File", bad->file, strlen(bad->file));
-	must(BSON_APPEND_INT64(&doc, "Line", (int64_t)line->number));
+	append_number(&doc, "Line", line->number);
 	append_text(&doc, "Reason", bad->reason, strlen(bad->reason));
 	append_text(&doc, "Text", line->text, len);
 	must(BSON_APPEND_BOOL(&doc, "IsCut", len < line->len));

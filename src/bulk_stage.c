@@ -132,20 +132,6 @@ add_types(struct bulk *bulk, struct error *err)
 	return bulk->opts->bulk.quarantines && bulk->quarantine == -1 ? -1 : 0;
 }
 
-/* Is it one of the types that are converted, or a list of all? */
-static bool
-matters(const struct reader *reader)
-{
-	enum collection i;
-
-	for (i = 0; reader->type != NULL && i < COLLECTION_RAW_MAX; i++) {
-		if (strcmp(reader->type->name, collection_resource_type(i)) ==
-		    0)
-			return true;
-	}
-	return reader->type == NULL;
-}
-
 /* A line that cannot be taken: the end, or one for the quarantine. */
 static int
 take_bad(struct reader *reader, const struct ndjson_line *line,
@@ -162,13 +148,10 @@ take_bad(struct reader *reader, const struct ndjson_line *line,
 		    ": %s; these are more bad records than --max-bad %u allows",
 		    reader->name, line->number, reason,
 		    bulk->opts->bulk.max_bad);
-	if (matters(reader))
-		bulk->lacks = true;
 	log_warn("%s, line %" PRIu64 ": %s; it goes to the quarantine",
 	    reader->name, line->number, reason);
 	return bulk_quarantine_add(bulk, &(struct bulk_bad){
-	    .kind = reader->type != NULL ? reader->type->name :
-	    reader->download->list == BULK_DELETED ? "deleted" : "error",
+	    .kind = bulk_file_type(bulk, reader->download),
 	    .file = reader->name, .line = line, .reason = reason }, err);
 }
 
@@ -207,10 +190,12 @@ check_resource(struct reader *reader, const bson_t *resource,
 	size_t		 size;
 
 	type = fhir_resource_type(resource);
+	if (type.text == NULL)
+		return error_set(err, STATUS_PROTOCOL, "an object without a"
+		    " resourceType in a file of %s", reader->type->name);
 	if (!fhir_text_equals(type, reader->type->name))
 		return error_set(err, STATUS_PROTOCOL, "a \"%.64s\" in a file"
-		    " of %s", type.text != NULL ? type.text : "",
-		    reader->type->name);
+		    " of %s", type.text, reader->type->name);
 	if (make_key(reader, resource, err) == -1 ||
 	    hash_document(reader->hasher, bson_get_data(resource),
 	    resource->len, hash, err) == -1)
@@ -351,8 +336,8 @@ take_piece(void *ctx, const uint8_t *data, size_t len, struct error *err)
 }
 
 /*
- * Does the manifest tell the same of the file as the file itself?  Where absence
- * is deletion it must; else it is a server's slip in counting.
+ * Does the manifest tell the same of the file as the file itself?  Where
+ * absence is deletion it must; else it is a server's slip in counting.
  */
 static int
 check_size(const struct reader *reader, struct error *err)
@@ -363,10 +348,11 @@ check_size(const struct reader *reader, struct error *err)
 
 	if (file->count >= 0 && (uint64_t)file->count != reader->lines)
 		(void)snprintf(text, sizeof(text), "%" PRIu64 " lines, the"
-		    " manifest says %" PRId64, reader->lines, file->count);
+		    " manifest's count is %" PRId64, reader->lines,
+		    file->count);
 	else if (file->size >= 0 && (uint64_t)file->size != bytes)
 		(void)snprintf(text, sizeof(text), "%" PRIu64 " bytes, the"
-		    " manifest says %" PRId64, bytes, file->size);
+		    " manifest's fileSize is %" PRId64, bytes, file->size);
 	else
 		return 0;
 	if (reader->bulk->overwrites &&
@@ -388,8 +374,10 @@ read_file(struct reader *reader, struct error *err)
 	    find_type(bulk, reader->file->type, strlen(reader->file->type)) :
 	    NULL;
 	reader->lines = 0;
-	bulk_file_name(bulk, reader->download, reader->name,
-	    sizeof(reader->name));
+	(void)snprintf(reader->name, sizeof(reader->name), "%s file %u"
+	    " (%.*s)", bulk_file_type(bulk, reader->download),
+	    reader->download->number, (int)strcspn(reader->file->url, "?"),
+	    reader->file->url);
 	log_progress("reading: file %u of %zu", reader->download->number,
 	    bulk->n_downloads);
 	if (bulk_spool_read(bulk->spool, reader->download->number, take_piece,

@@ -59,8 +59,8 @@ bulk_refused(struct bulk_wait *wait, const struct http_answer *answer,
 		return -1;
 	if (wait->failures < wait->config->retries) {
 		wait->failures++;
-		log_warn("%s: %s; asking again (failure %u, of %u in a row)",
-		    wait->name, err->text, wait->failures,
+		log_warn("%s: %s; asking again (attempt %u of %u)",
+		    wait->name, err->text, wait->failures + 1,
 		    wait->config->retries + 1);
 		return BULK_AGAIN;
 	}

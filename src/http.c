@@ -15,28 +15,30 @@ struct loop {
 	struct transfer *transfers;
 	size_t		 count;
 	size_t		 first;
+	size_t		 flying;
 	CURLM		*multi;
 };
 
 /* Deals with what libcurl says has ended.  1: something has. */
 static int
-finish_ended(CURLM *multi, struct error *err)
+finish_ended(struct loop *loop, struct error *err)
 {
 	struct transfer *transfer;
 	CURLMsg		*message;
 	CURLcode	 code;
 	int		 left, rc = 0;
 
-	while ((message = curl_multi_info_read(multi, &left)) != NULL) {
+	while ((message = curl_multi_info_read(loop->multi, &left)) != NULL) {
 		if (message->msg != CURLMSG_DONE)
 			continue;
 		code = message->data.result;
 		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE,
 		    &transfer);
-		curl_multi_remove_handle(multi, transfer->handle);
+		curl_multi_remove_handle(loop->multi, transfer->handle);
+		loop->flying--;
 		transfer->phase = PHASE_DONE;
 		if (http_transfer_finish(transfer, code) == -1) {
-			*err = transfer->err;
+			*err = *transfer->err;
 			return http_transfer_prefix(transfer, err);
 		}
 		if (transfer->phase == PHASE_DONE)
@@ -46,18 +48,13 @@ finish_ended(CURLM *multi, struct error *err)
 	return rc;
 }
 
-/* How many more may run. */
-static size_t
-count_free(const struct loop *loop)
+/* May one more run? */
+static bool
+has_room(const struct loop *loop)
 {
-	size_t i, limit, n = 0;
+	size_t limit = loop->transfers[0].config->max_active;
 
-	limit = loop->transfers[0].config->max_active;
-	if (limit == 0)
-		return loop->count;
-	for (i = loop->first; i < loop->count; i++)
-		n += loop->transfers[i].phase == PHASE_FLYING;
-	return n < limit ? limit - n : 0;
+	return limit == 0 || loop->flying < limit;
 }
 
 /* Starts what is due, as far as it may run side by side. */
@@ -66,19 +63,18 @@ start_due(struct loop *loop, struct error *err)
 {
 	struct transfer *transfer;
 	int64_t		 now = clock_monotonic_ms();
-	size_t		 i, left;
+	size_t		 i;
 
 	while (loop->first < loop->count &&
 	    loop->transfers[loop->first].phase == PHASE_DONE)
 		loop->first++;
-	left = count_free(loop);
-	for (i = loop->first; i < loop->count && left > 0; i++) {
+	for (i = loop->first; i < loop->count && has_room(loop); i++) {
 		transfer = &loop->transfers[i];
 		if (transfer->phase != PHASE_WAITING || transfer->due_ms > now)
 			continue;
 		if (http_transfer_start(transfer, loop->multi, err) == -1)
 			return http_transfer_prefix(transfer, err);
-		left--;
+		loop->flying++;
 	}
 	return 0;
 }
@@ -94,7 +90,7 @@ sleep_ms(const struct loop *loop)
 	if (wait < least)
 		least = wait;
 	/* What is due waits for others to end, of which libcurl tells. */
-	if (count_free(loop) == 0)
+	if (!has_room(loop))
 		return least;
 	for (i = loop->first; i < loop->count; i++) {
 		wait = loop->transfers[i].due_ms - now;
@@ -125,7 +121,7 @@ run_loop(struct loop *loop, struct error *err)
 			return 0;
 		if (curl_multi_perform(loop->multi, &running) != CURLM_OK)
 			xalloc_end();
-		ended = finish_ended(loop->multi, err);
+		ended = finish_ended(loop, err);
 		if (ended == -1)
 			return -1;
 		if (ended == 0 && curl_multi_poll(loop->multi, &wake, is_woken,

@@ -163,6 +163,9 @@ http_call(const struct http_config *config, const struct http_call *call,
 	/* In one piece, so that growing leaves no copies behind. */
 	if (call->is_secret)
 		buf_grow(&answer->body, call->max_body);
+	if (call->outlives_stop_ms != 0)
+		transfer.last_ms = clock_monotonic_ms() +
+		    call->outlives_stop_ms;
 	http_transfer_init(&transfer, config, &request);
 	return http_run_transfers(&transfer, 1, err);
 }

@@ -102,15 +102,15 @@ retry(struct transfer *transfer)
 	unsigned attempts = transfer->config->retries + 1;
 
 	if (transfer->attempt >= transfer->config->retries)
-		return error_prefix(&transfer->err, "no usable answer in %u"
+		return error_prefix(transfer->err, "no usable answer in %u"
 		    " attempt%s", attempts, attempts == 1 ? "" : "s");
 	wait_ms = wait_before_next(transfer);
 	if (wait_ms >= http_transfer_remaining_ms(transfer))
-		return error_prefix(&transfer->err, "the deadline"
+		return error_prefix(transfer->err, "the deadline"
 		    " (--deadline) passes before the next attempt");
 	transfer->attempt++;
 	log_warn("%s: %s; trying again in %.1f s (attempt %u of %u)",
-	    transfer->request->name, transfer->err.text,
+	    transfer->request->name, transfer->err->text,
 	    (double)wait_ms / MS_PER_SECOND, transfer->attempt + 1, attempts);
 	begin_again(transfer, wait_ms);
 	return 0;
@@ -140,10 +140,10 @@ is_code_retried(CURLcode code)
 static int
 finish_broken(struct transfer *transfer, CURLcode code)
 {
-	error_set(&transfer->err, STATUS_UNAVAILABLE, "%s",
+	error_set(transfer->err, STATUS_UNAVAILABLE, "%s",
 	    transfer->curl_text[0] != '\0' ? transfer->curl_text :
 	    curl_easy_strerror(code));
-	if (http_transfer_check(transfer, &transfer->err) == -1)
+	if (http_transfer_check(transfer, transfer->err) == -1)
 		return -1;
 	return is_code_retried(code) ? retry(transfer) : -1;
 }
@@ -160,12 +160,12 @@ check_redirect(struct transfer *transfer, const char *url)
 	    strcmp(transfer->call->method, "GET") == 0;
 	if (!is_get && status != HTTP_TEMPORARY_REDIRECT &&
 	    status != HTTP_PERMANENT_REDIRECT)
-		return error_set(&transfer->err, STATUS_PROTOCOL, "status %ld:"
+		return error_set(transfer->err, STATUS_PROTOCOL, "status %ld:"
 		    " a %s is not sent on to where that leads (only 307 and"
 		    " 308 keep the method)", status, transfer->call->method);
 	is_same = url_is_same_origin(transfer->url, url);
 	if (!is_same && !(is_get && (request->is_open || request->may_leave)))
-		return error_set(&transfer->err, STATUS_PROTOCOL, "a redirect"
+		return error_set(transfer->err, STATUS_PROTOCOL, "a redirect"
 		    " to another origin (%.*s); the key would go with it",
 		    http_shown_bytes(transfer, url), url);
 	if (!is_same)
@@ -183,11 +183,11 @@ finish_redirect(struct transfer *transfer)
 	(void)curl_easy_getinfo(transfer->handle, CURLINFO_REDIRECT_URL,
 	    &location);
 	if (location == NULL)
-		return error_set(&transfer->err, STATUS_UNAVAILABLE,
+		return error_set(transfer->err, STATUS_UNAVAILABLE,
 		    "status %ld", http_transfer_status(transfer));
-	if (url_resolve_http(transfer->url, location, &url, &transfer->err) ==
+	if (url_resolve_http(transfer->url, location, &url, transfer->err) ==
 	    -1)
-		return error_prefix(&transfer->err, "redirect");
+		return error_prefix(transfer->err, "redirect");
 	if (check_redirect(transfer, url) == -1) {
 		free(url);
 		return -1;
@@ -195,7 +195,7 @@ finish_redirect(struct transfer *transfer)
 	free(transfer->url);
 	transfer->url = url;
 	if (++transfer->redirects > MAX_REDIRECTS)
-		return error_set(&transfer->err, STATUS_PROTOCOL,
+		return error_set(transfer->err, STATUS_PROTOCOL,
 		    "more than %d redirects", MAX_REDIRECTS);
 	transfer->due_ms = 0;
 	transfer->phase = PHASE_WAITING;
@@ -219,14 +219,14 @@ static int
 finish_final(struct transfer *transfer, long status)
 {
 	const struct http_sink *sink = transfer->request->sink;
-	struct error		err;
+	struct error		err = { .status = STATUS_UNAVAILABLE };
 	char		       *url = NULL;
 	int			rc = 0;
 
 	if (sink->refused != NULL)
 		rc = sink->refused(transfer->request->ctx, status, &url, &err);
 	if (rc == -1)
-		transfer->err = err;
+		*transfer->err = err;
 	if (rc != 1)
 		return -1;
 	go_on(transfer, url);
@@ -251,7 +251,7 @@ finish_refused(struct transfer *transfer, long status)
 	}
 	if (is_denied)
 		advice = http_advice(transfer->config);
-	error_set(&transfer->err, is_denied ? STATUS_REFUSED :
+	error_set(transfer->err, is_denied ? STATUS_REFUSED :
 	    STATUS_UNAVAILABLE, "status %ld%s%s%s", status,
 	    text[0] != '\0' ? ": " : "", text, advice);
 	if (!retry_is_status(status))
@@ -273,21 +273,21 @@ finish_success(struct transfer *transfer)
 		return -1;
 	if (transfer->is_gzip && transfer->encoded > 0 &&
 	    !gunzip_is_whole(transfer->gunzip)) {
-		error_set(&transfer->err, STATUS_UNAVAILABLE,
+		error_set(transfer->err, STATUS_UNAVAILABLE,
 		    "the body is cut off: gzip without its end");
 		return retry(transfer);
 	}
 	if (transfer->answer != NULL)
 		http_answer_fill(transfer);
 	if (request->sink->end(request->ctx, transfer->url, &next,
-	    &transfer->err) == -1) {
+	    transfer->err) == -1) {
 		/* A gzip trailer, too, says that the body is complete. */
 		if (!is_length_unknown(transfer) || transfer->is_gzip ||
 		    (transfer->decoded > 0 &&
 		    !request->sink->is_cut(request->ctx)))
 			return -1;
-		transfer->err.status = STATUS_UNAVAILABLE;
-		error_prefix(&transfer->err, "the body is cut off");
+		transfer->err->status = STATUS_UNAVAILABLE;
+		error_prefix(transfer->err, "the body is cut off");
 		return retry(transfer);
 	}
 	if (next != NULL)

@@ -31,16 +31,17 @@ enum http_status {
 enum http_phase { PHASE_WAITING, PHASE_FLYING, PHASE_DONE };
 
 /*
- * One chain.  Invariants: handle, gunzip and headers are there only between
- * the first start and PHASE_DONE; handle is in the multi handle exactly in
- * PHASE_FLYING.  page_url is what was asked for, url what is being asked for
- * after redirects; both are owned.
+ * One chain.  Invariants: handle, gunzip, err and headers are there only
+ * between the first start and PHASE_DONE, for many may wait; handle is in the
+ * multi handle exactly in PHASE_FLYING.  page_url is what was asked for, url
+ * what is being asked for after redirects; both are owned.
  */
 struct transfer {
 	const struct http_config  *config;
 	const struct http_request *request;
 	const struct http_call	  *call; /* NULL: a chain of http_run() */
 	struct http_answer	  *answer; /* of the call */
+	int64_t			   last_ms; /* if the call outlives a stop */
 	CURL			  *handle;
 	struct curl_slist	  *headers; /* some hold secrets */
 	char			  *page_url;
@@ -63,7 +64,7 @@ struct transfer {
 	struct gunzip *gunzip;
 	struct buf     refusal;
 	char	       curl_text[CURL_ERROR_SIZE];
-	struct error   err;
+	struct error  *err; /* owned */
 };
 
 /* Zeroed memory becomes a transfer that waits to be started. */

@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "buf.h"
+#include "clock.h"
 #include "gunzip.h"
 #include "http.h"
 #include "http_call.h"
@@ -58,28 +59,35 @@ http_transfer_is_bare(const struct transfer *transfer)
 int
 http_shown_bytes(const struct transfer *transfer, const char *url)
 {
-	return (int)(http_transfer_is_bare(transfer) ? strcspn(url, "?") :
-	    strlen(url));
+	return (int)(http_transfer_is_bare(transfer) ||
+	    transfer->request->may_leave ? strcspn(url, "?") : strlen(url));
 }
 
 bool
 http_transfer_outlives_stop(const struct transfer *transfer)
 {
-	return transfer->call != NULL && transfer->call->outlives_stop;
+	return transfer->last_ms != 0;
 }
 
 int
 http_transfer_check(const struct transfer *transfer, struct error *err)
 {
-	return http_transfer_outlives_stop(transfer) ? 0 :
-	    stop_check(STATUS_UNAVAILABLE, err);
+	if (!http_transfer_outlives_stop(transfer))
+		return stop_check(STATUS_UNAVAILABLE, err);
+	return http_transfer_remaining_ms(transfer) > 0 ? 0 :
+	    error_set(err, STATUS_UNAVAILABLE, "no answer in %.1f s",
+	    (double)transfer->call->outlives_stop_ms / 1000);
 }
 
 int64_t
 http_transfer_remaining_ms(const struct transfer *transfer)
 {
-	return http_transfer_outlives_stop(transfer) ? INT64_MAX :
-	    stop_remaining_ms();
+	int64_t now;
+
+	if (!http_transfer_outlives_stop(transfer))
+		return stop_remaining_ms();
+	now = clock_monotonic_ms();
+	return now < transfer->last_ms ? transfer->last_ms - now : 0;
 }
 
 int
@@ -96,12 +104,12 @@ http_transfer_begin(struct transfer *transfer)
 	    strcasecmp(encoding, "x-gzip") == 0);
 	if (encoding != NULL && !transfer->is_gzip &&
 	    strcasecmp(encoding, "identity") != 0)
-		return error_set(&transfer->err, STATUS_PROTOCOL,
+		return error_set(transfer->err, STATUS_PROTOCOL,
 		    "Content-Encoding \"%.64s\" (only gzip was asked for)",
 		    encoding);
 	gunzip_reset(transfer->gunzip);
 	return transfer->request->sink->begin(transfer->request->ctx,
-	    &transfer->err);
+	    transfer->err);
 }
 
 static int
@@ -131,8 +139,8 @@ take_body(struct transfer *transfer, const uint8_t *data, size_t len)
 	transfer->encoded += len;
 	if (transfer->is_gzip)
 		return gunzip_feed(transfer->gunzip, data, len, take_decoded,
-		    transfer, &transfer->err);
-	return take_decoded(transfer, data, len, &transfer->err);
+		    transfer, transfer->err);
+	return take_decoded(transfer, data, len, transfer->err);
 }
 
 /* libcurl's write callback; anything but the full length ends the attempt. */
@@ -297,6 +305,7 @@ open_handle(struct transfer *transfer)
 	if (transfer->handle == NULL)
 		xalloc_end();
 	transfer->gunzip = gunzip_new();
+	transfer->err = xcalloc(1, sizeof(*transfer->err));
 	set_common_options(transfer);
 	set_method(transfer);
 }
@@ -309,6 +318,8 @@ http_transfer_clear(struct transfer *transfer)
 	clear_headers(transfer);
 	gunzip_free(transfer->gunzip);
 	transfer->gunzip = NULL;
+	free(transfer->err);
+	transfer->err = NULL;
 	buf_clear(&transfer->refusal);
 	free(transfer->page_url);
 	free(transfer->url);

@@ -188,7 +188,7 @@ on_string(void *ctx, const unsigned char *text, size_t len)
 	if (len > MAX_DOCUMENT_BYTES)
 		return fail_size(json) == 0;
 	if (json->is_type_due) {
-		json->is_resource = !is_word(text, len, "Bundle");
+		json->is_resource |= !is_word(text, len, "Bundle");
 		json->is_type_due = false;
 	}
 	bson_writer_text(&json->writer, text, len);

@@ -145,13 +145,12 @@ store_mongodb_extras_get(struct store *base, char ***out, struct error *err)
 static int
 make_extras(struct store_mongodb *store, struct error *err)
 {
-	char **extras = NULL;
-	size_t i;
+	char **extras = NULL, **name;
 	int    rc;
 
 	rc = store_mongodb_extras_get(&store->base, &extras, err);
-	for (i = 0; rc == 0 && i < words_count(extras); i++)
-		rc = make_collection(store, extras[i], true, false, err);
+	for (name = extras; rc == 0 && name != NULL && *name != NULL; name++)
+		rc = make_collection(store, *name, true, false, err);
 	words_free(extras);
 	return rc;
 }

@@ -13,6 +13,9 @@ every live record with its data as JSON, and nothing that is gone:
     sqlite3 copy.db "SELECT id, data FROM record
         WHERE collection = 'treatmentGroup'"
 
+With --resource Patient it keeps the Patients of the service as well, as the
+collection 'resource/Patient'.
+
 What to take over into a consumer of your own:
 
 - Items and version of an answer go into the copy in one transaction, so a run
@@ -362,6 +365,12 @@ def bounded(low, high):
     return whole
 
 
+def fhir_type(text):
+    if not re.fullmatch("[A-Z][A-Za-z]{0,63}", text):
+        raise argparse.ArgumentTypeError("want a FHIR type, such as Patient")
+    return f"resource/{text}"
+
+
 class Parser(argparse.ArgumentParser):
     def error(self, message):
         raise Stop(64, message)
@@ -376,6 +385,9 @@ def parse(arguments):
     parser = Parser(allow_abbrev=False, description=__doc__.split("\n")[0])
     parser.add_argument("--url", required=True, help="where the service is")
     parser.add_argument("--store", required=True, help="the copy, a file")
+    parser.add_argument("--resource", metavar="TYPE", action="append",
+                        type=fhir_type, default=[],
+                        help="these resources, too; may be repeated")
     parser.add_argument("--full", action="store_true",
                         help="replace the copy by the full lists")
     parser.add_argument("--plain-http", action="store_true",
@@ -388,12 +400,12 @@ def parse(arguments):
 
 
 def main():
-    unsaid = None       # ends the run, but after both collections
+    unsaid = None       # ends the run, but after all collections
     try:
         options = parse(sys.argv[1:])
         service = Service(options)
         copy = open_copy(options.store)
-        for collection in COLLECTIONS:
+        for collection in (*COLLECTIONS, *options.resource):
             with copy:      # commits, or rolls back
                 copy.execute("BEGIN IMMEDIATE")     # one run at a time
                 done = update(copy, service, collection, options.full)

@@ -62,12 +62,25 @@ def sync_command(build, store, state):
             "--store", f"sqlite:{store}", "--log-level", "error"]
 
 
+def put_patients(store):
+    """Resources of a FHIR type, one of them deleted."""
+    import model
+    import stores
+    stores.SQLITE.make_collection(store, "Patient")
+    for number in (1, 2):
+        data = {"resourceType": "Patient", "id": str(number)}
+        stores.SQLITE.put(store, "Patient", stores.Record(
+            f"Patient/{number}", model.encode(data), number, number - 1, 0,
+            model.content_hash(data)))
+
+
 def fill(build, folder):
     """A store with two versions, and tombstones."""
     store = folder / "store.db"
     for state in ("upstream", "upstream-later"):
         subprocess.run(sync_command(build, store, state), check=True,
                        stdout=subprocess.DEVNULL)
+    put_patients(store)
     return store
 
 

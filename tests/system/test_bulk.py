@@ -141,7 +141,7 @@ def test_kick_off(bulk, server, world, said, makes, metadata, wanted):
     server.metadata.update(metadata)
     assert bulk.run("--kick-off", said).counts == (7, 0, 0, 0)
     assert [r.method for r in server.requests()
-            if r.target.endswith("/$export")] == wanted
+            if "$export" in r.target] == wanted
 
 
 @pytest.mark.parametrize("said,makes", [
@@ -158,7 +158,7 @@ def test_records(bulk, server):
         File("Patient", [patient("1", multipleBirthInteger=number("1.50"))]),
         File("Basic", [{"resourceType": "Basic", "id": "A-1.b"}])])]
     assert bulk.run().counts == (2, 0, 0, 0)
-    assert json.loads(bulk.show("Basic", "Basic/A-1.b")) == {
+    assert json.loads(bulk.show("Basic", "Basic/A-1.b"))["Data"] == {
         "resourceType": "Basic", "id": "A-1.b"}
     assert "1.50" in bulk.show("Patient", "Patient/1")
     assert {where for where in bulk.dump().records} == {

@@ -108,7 +108,8 @@ def test_a_passing_fault(bulk, server, name):
     assert found[0, "output", 1] == 2
 
 
-@pytest.mark.parametrize("name", PASSING)
+# A connection that ends before an answer is tried once more by libcurl itself.
+@pytest.mark.parametrize("name", [n for n in PASSING if n != "closed"])
 def test_a_fault_that_stays(bulk, server, name):
     """Nothing is stored; the next run goes on with the same job."""
     server.exports = [Export([
@@ -219,7 +220,7 @@ WRONG = {
                      ["line 2", "Basic", "Patient"]),
     "an outcome": (lines(dumps(outcome("it broke"))),
                    ["OperationOutcome", "Patient"]),
-    "no type": (lines(dumps({"id": "1"})), ["line 1", "resourceType"]),
+    "no type": (lines(dumps({"id": "1"})), ["line 1", "Patient"]),
     "no id": (lines(dumps({"resourceType": "Patient"})), ["line 1", "id"]),
     "id a number": (lines(dumps({"resourceType": "Patient", "id": 7})),
                     ["line 1", "id"]),
@@ -258,8 +259,11 @@ def test_a_file_that_is_cut(bulk, server, args):
     assert bulk.dump().records == {}
 
 
-def test_a_file_that_is_cut_once(bulk, server):
-    server.exports = [Export([three(script=[Answer(ndjson(THREE)[:-9])])])]
+def test_a_file_without_a_length_that_is_cut_once(bulk, server):
+    """That its connection ends is the only sign of its end."""
+    half = to_bytes(ndjson(THREE))[:-9]
+    server.exports = [Export([three(script=[
+        Answer(raw=b"HTTP/1.1 200 OK\r\n\r\n" + half)])])]
     assert bulk.run("--retries", "1").counts == (3, 0, 0, 0)
 
 
@@ -280,7 +284,7 @@ def test_quarantine(bulk, server, name):
             if where[0] == "Quarantine"]
     assert len(kept) == bulk.last_bulk()["Bad"] == 1
     assert kept[0].key.startswith("Patient/")
-    found = json.loads(bulk.show("Quarantine", kept[0].key))
+    found = json.loads(bulk.show("Quarantine", kept[0].key))["Data"]
     assert found["Type"] == "Patient"
     assert found["Line"] in (1, 2, 3)
     assert "/files/0/output/1" in found["File"]

@@ -12,6 +12,8 @@ import time
 
 import pytest
 
+import model
+import stores
 import web
 from conftest import ROOT, Outcome, Sync, copy_store, folder_upstream
 from upstream import Answer, activity, authorization, bundle, plan
@@ -217,6 +219,42 @@ def test_changes(service):
     assert service.client.done() == [
         "version 2 to 4, 1 written, 2 removed"] * 2
     service.check()
+
+
+def test_resources(service):
+    """Of the types that are named, in the same copy."""
+    store, kind = service.sync.store, stores.kind_of(service.sync.store)
+
+    def put(number, version, deleted=0):
+        data = {"resourceType": "Patient", "id": number}
+        kind.put(store, "Patient", stores.Record(
+            f"Patient/{number}", model.encode(data), version, deleted, 0,
+            model.content_hash(data)))
+
+    def run():
+        ended = service.client.run("--resource", "Patient")
+        assert (ended.status, ended.err) == (0, "")
+        copy = sqlite3.connect(service.client.copy)
+        found = [json.loads(row[0])["id"] for row in copy.execute(
+            "SELECT data FROM record WHERE collection = 'resource/Patient'"
+            " ORDER BY id")]
+        copy.close()
+        return ended.out.splitlines()[2], found
+
+    service.publish(*lists("a"))
+    ended = service.client.run("--resource", "Patient")
+    assert ended.status == 76
+    assert "404 The store has no resources of type Patient" in ended.err
+    kind.make_collection(store, "Patient")
+    put("1", 1)
+    put("2", 1)
+    assert run() == ("resource/Patient: version 1, full list, 2 written,"
+                     " 0 before", ["1", "2"])
+    put("1", 2, deleted=1)
+    put("3", 2)
+    service.publish(*lists("a"))
+    assert run() == ("resource/Patient: version 1 to 2, 1 written, 1 removed",
+                     ["2", "3"])
 
 
 def test_any_history(service):
@@ -822,7 +860,8 @@ def test_plain_http(client):
 
 @pytest.mark.parametrize("args", [
     ("--tries", "0"), ("--tries", "101"), ("--tries", "x"), ("--key", "x"),
-    ("--max-wait", "3601"), ("--max-wait", "-1"), ("--ful",), ("x",)])
+    ("--max-wait", "3601"), ("--max-wait", "-1"), ("--ful",), ("x",),
+    ("--resource", "patient"), ("--resource", "Patient/1")])
 def test_bad_flags(client, args):
     client.run(*args).failed(64, "nompd-client: ")
 

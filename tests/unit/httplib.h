@@ -21,7 +21,7 @@
 /* What a path is answered with. */
 struct reply {
 	const char *path;
-	int	    status;
+	int	    status; /* 0: with nothing, the connection ends */
 	const char *headers; /* lines, each with its end; NULL: none */
 	const char *body;
 };
@@ -113,6 +113,8 @@ server_answer(int fd)
 	if (server.n_asked < MAX_ASKED)
 		memcpy(server.asked[server.n_asked++], text, sizeof(text));
 	pthread_mutex_unlock(&server.lock);
+	if (reply->status == 0)
+		return;
 	answer = xasprintf("HTTP/1.1 %d X\r\nContent-Length: %zu\r\n"
 	    "Connection: close\r\n%s\r\n%s", reply->status,
 	    strlen(reply->body), reply->headers != NULL ? reply->headers : "",

@@ -146,6 +146,24 @@ START_TEST(waits)
 }
 END_TEST
 
+/* The same ends, and never at once. */
+START_TEST(poll_waits)
+{
+	int64_t	 wait_ms, limit = RETRY_BASE_MS;
+	unsigned asked;
+	int	 i;
+
+	for (asked = 0; asked < 100; asked++) {
+		for (i = 0; i < 200; i++) {
+			wait_ms = retry_poll_wait_ms(asked);
+			ck_assert_int_ge(wait_ms, limit * 3 / 4);
+			ck_assert_int_le(wait_ms, limit);
+		}
+		limit = limit * 2 < MAX_RETRY_MS ? limit * 2 : MAX_RETRY_MS;
+	}
+}
+END_TEST
+
 START_TEST(retry_after)
 {
 	ck_assert_int_eq(retry_wait_ms(0, 1), 1000);
@@ -167,6 +185,7 @@ main(void)
 	suite_add_tcase(suite, guard);
 	tcase_add_test(retry, statuses_retried);
 	tcase_add_test(retry, waits);
+	tcase_add_test(retry, poll_waits);
 	tcase_add_test(retry, retry_after);
 	suite_add_tcase(suite, retry);
 	return test_run(suite);

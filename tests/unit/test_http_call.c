@@ -314,6 +314,22 @@ START_TEST(retry_after)
 }
 END_TEST
 
+/* A server that takes the connection and says nothing. */
+START_TEST(last_word)
+{
+	struct http_call call = { .method = "DELETE", .url = server.base,
+		.name = "the test", .outlives_stop_ms = 300 };
+	int64_t		 start_ms = clock_monotonic_ms();
+
+	config.retries = 3;
+	ck_assert_int_eq(http_call(&config, &call, &answer, &err), -1);
+	ck_assert_int_lt(clock_monotonic_ms() - start_ms, 3000);
+	ck_assert_int_eq(err.status, STATUS_UNAVAILABLE);
+	ck_assert_ptr_nonnull(strstr(err.text, "no answer in 0.3 s"));
+	close(server.fd);
+}
+END_TEST
+
 /* Several chains: what their sink counts. */
 struct counts {
 	int    ended;
@@ -474,6 +490,7 @@ main(void)
 	tcase_add_loop_test(tests, redirect_near, 0, 3);
 	tcase_add_loop_test(tests, limit, 0, LENGTH_OF(limits));
 	tcase_add_loop_test(tests, retry_after, 0, LENGTH_OF(waits));
+	tcase_add_test(tests, last_word);
 	tcase_add_loop_test(tests, another_way, 0, 2);
 	tcase_add_test(tests, away_and_hidden);
 	tcase_add_loop_test(tests, side_by_side, 0, 4);

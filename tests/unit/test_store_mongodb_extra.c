@@ -1,4 +1,5 @@
-/* What only the MongoDB store does about collections beside the five. */
+/* What only the MongoDB store does about collections beside the five, and about
+ * notes. */
 #include "mongodblib.h"
 #include "words.h"
 #include "xalloc.h"
@@ -127,6 +128,48 @@ START_TEST(strays)
 }
 END_TEST
 
+static int
+make_collection(struct store *store)
+{
+	return store_collection_make(store, "Patient", &err);
+}
+
+static int
+put_note(struct store *store)
+{
+	bson_t doc = BSON_INITIALIZER;
+
+	return store_note_put(store, "a", bson_get_data(&doc), doc.len, &err);
+}
+
+static int
+delete_notes(struct store *store)
+{
+	return store_notes_delete(store, "", &err);
+}
+
+/* A run that has lost its lease to another one does none of these. */
+static int (*const fenced[])(struct store *store) = { make_collection,
+	put_note, delete_notes };
+
+START_TEST(fence)
+{
+	struct store *store = open_store(STORE_WRITE), *second;
+
+	take_lease(store);
+	mongodb_insert("SyncNotes", "{'_id':'b','Data':{}}");
+	mongodb_age_lease();
+	second = open_store(STORE_WRITE);
+	take_lease(second);
+	CHECK_FAILS(fenced[_i](store), "another run has taken the lease");
+	ck_assert(!is_listed("Patient"));
+	ck_assert_int_eq(mongodb_count("SyncNotes", "{'_id':'b'}"), 1);
+	ck_assert_int_eq(mongodb_count("SyncNotes", "{}"), 1);
+	store_close(second);
+	store_close(store);
+}
+END_TEST
+
 static void
 add_server_tests(Suite *suite)
 {
@@ -138,6 +181,7 @@ add_server_tests(Suite *suite)
 	tcase_add_test(tests, foreign);
 	tcase_add_test(tests, damaged_mark);
 	tcase_add_test(tests, strays);
+	tcase_add_loop_test(tests, fence, 0, LENGTH_OF(fenced));
 	suite_add_tcase(suite, tests);
 }
 
