@@ -74,11 +74,18 @@ static int
 take_line(struct ndjson *ndjson, const uint8_t *text, size_t len,
     struct error *err)
 {
-	struct ndjson_line line = { .text = text };
+	struct ndjson_line line = { 0 };
 	struct error	   why;
 	bson_t		   doc;
 
 	line.number = ++ndjson->number;
+	/* Before the first line may stand a byte order mark. */
+	if (line.number == 1 &&
+	    text_mark_bytes(text, len, 0) == TEXT_MARK_BYTES) {
+		text += TEXT_MARK_BYTES;
+		len -= TEXT_MARK_BYTES;
+	}
+	line.text = text;
 	if (len > 0 && text[len - 1] == '\r')
 		len--;
 	line.len = len;
@@ -111,14 +118,23 @@ take_carried(struct ndjson *ndjson, struct error *err)
 	return rc;
 }
 
+/* len: what of the line comes to the part that is carried. */
+static int
+check_length(const struct ndjson *ndjson, size_t len, struct error *err)
+{
+	if (ndjson->carry.len + len <= MAX_LINE_BYTES)
+		return 0;
+	return error_set(err, STATUS_PROTOCOL, "line %" PRIu64 " is longer"
+	    " than %d MiB", ndjson->number + 1,
+	    MAX_LINE_BYTES / (1024 * 1024));
+}
+
 static int
 carry(struct ndjson *ndjson, const uint8_t *data, size_t len,
     struct error *err)
 {
-	if (ndjson->carry.len + len > MAX_LINE_BYTES)
-		return error_set(err, STATUS_PROTOCOL, "line %" PRIu64 " is"
-		    " longer than %d MiB", ndjson->number + 1,
-		    MAX_LINE_BYTES / (1024 * 1024));
+	if (check_length(ndjson, len, err) == -1)
+		return -1;
 	buf_append(&ndjson->carry, data, len);
 	return 0;
 }
@@ -136,7 +152,8 @@ ndjson_feed(struct ndjson *ndjson, const uint8_t *data, size_t len,
 			if (carry(ndjson, data, line_len, err) == -1 ||
 			    take_carried(ndjson, err) == -1)
 				return -1;
-		} else if (take_line(ndjson, data, line_len, err) == -1)
+		} else if (check_length(ndjson, line_len, err) == -1 ||
+		    take_line(ndjson, data, line_len, err) == -1)
 			return -1;
 		data = end + 1;
 		len -= line_len + 1;
