@@ -126,7 +126,9 @@ add_types(struct bulk *bulk, struct error *err)
 	}
 	if (asked == NULL && add_stored_types(bulk, err) == -1)
 		return -1;
-	qsort(bulk->types, bulk->n_types, sizeof(*bulk->types), compare_types);
+	if (bulk->n_types > 0)
+		qsort(bulk->types, bulk->n_types, sizeof(*bulk->types),
+		    compare_types);
 	if (bulk->opts->bulk.quarantines)
 		bulk->quarantine = stage_add_list(bulk->stage, err);
 	return bulk->opts->bulk.quarantines && bulk->quarantine == -1 ? -1 : 0;
