@@ -77,7 +77,7 @@ struct http_request {
 	/*
 	 * No key and no Authorization header is sent, redirects may leave the
 	 * origin, and the query of the URL, which may be a secret, is in no
-	 * message.
+	 * message.  It may change in end and refused, with the URL.
 	 */
 	bool is_open;
 	/* Redirects may leave the origin; beyond it the same holds.  No

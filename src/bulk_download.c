@@ -110,13 +110,26 @@ is_cut(void *ctx)
 	return true;
 }
 
+/* The link that the manifest has for the lane's file.  Where the server says so,
+ * or on another origin, the token is not sent, nor a key. */
+static void
+take_link(struct lane *lane)
+{
+	const struct bulk *bulk = lane->all->bulk;
+	const char	  *url = bulk_file_of(bulk, lane->now)->url;
+
+	lane->request->is_open = !bulk->manifest.requires_token ||
+	    !url_is_same_origin(bulk->opts->upstream, url);
+	free(lane->url);
+	lane->url = xstrdup(url);
+}
+
 /* The file that the lane is to fetch next; false when there is none left. */
 static bool
 take_next(struct lane *lane)
 {
-	struct downloads       *all = lane->all;
-	struct bulk	       *bulk = all->bulk;
-	const struct bulk_file *file;
+	struct downloads *all = lane->all;
+	struct bulk	 *bulk = all->bulk;
 
 	while (all->next < bulk->n_downloads &&
 	    bulk->downloads[all->next].is_here)
@@ -124,23 +137,17 @@ take_next(struct lane *lane)
 	if (all->next == bulk->n_downloads)
 		return false;
 	lane->now = &bulk->downloads[all->next++];
-	file = bulk_file_of(bulk, lane->now);
 	(void)snprintf(lane->name, sizeof(lane->name), "%s file %u",
 	    bulk_file_type(bulk, lane->now), lane->now->number);
-	/* Where the server says so, or on another origin, the token is not
-	 * sent, nor a key. */
-	lane->request->is_open = !bulk->manifest.requires_token ||
-	    !url_is_same_origin(bulk->opts->upstream, file->url);
 	lane->out.bytes = 0;
-	free(lane->url);
-	lane->url = xstrdup(file->url);
+	take_link(lane);
 	return true;
 }
 
-/* Perhaps it was still being written. */
+/* Perhaps it was still being written.  The way begins with the link again: what
+ * a redirect led to is not to get the key. */
 static int
-fetch_again(struct lane *lane, const char *url, char **next,
-    struct error *err)
+fetch_again(struct lane *lane, char **next, struct error *err)
 {
 	static const char fault[] = "the file ends in the middle of its last"
 				    " line";
@@ -149,7 +156,7 @@ fetch_again(struct lane *lane, const char *url, char **next,
 		return error_set(err, STATUS_PROTOCOL, "%s, twice", fault);
 	log_warn("%s: %s; fetching it again", lane->name, fault);
 	lane->now->was_cut = true;
-	*next = xstrdup(url);
+	*next = xstrdup(lane->url);
 	return 0;
 }
 
@@ -163,8 +170,9 @@ end_file(void *ctx, const char *url, char **next, struct error *err)
 		.bytes = lane->out.bytes,
 	};
 
+	(void)url;
 	if (is_last_line_cut(lane))
-		return fetch_again(lane, url, next, err);
+		return fetch_again(lane, next, err);
 	if (bulk_spool_end(bulk->spool, &lane->out, note.digest, err) == -1)
 		return -1;
 	if (!bulk->opts->dry_run &&
@@ -198,8 +206,7 @@ refused(void *ctx, long status, char **url, struct error *err)
 		if (bulk_refresh(bulk, err) == -1)
 			return -1;
 	}
-	free(lane->url);
-	lane->url = xstrdup(bulk_file_of(bulk, lane->now)->url);
+	take_link(lane);
 	*url = xstrdup(lane->url);
 	return 1;
 }

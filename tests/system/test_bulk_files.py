@@ -193,6 +193,35 @@ def test_files_on_another_server(bulk, server, storage, token):
     assert "x-api-key" not in storage.requests()[0].headers
 
 
+def test_a_fresh_link_to_another_server(bulk, server, storage):
+    """No key there, although the first link was one of the server's own."""
+    server.signs = True
+    file = three(expired=1)
+    server.exports = [Export([file])]
+
+    def moved(request, path, query, answer=server.job_answer):
+        if server.job.manifests == 1:
+            file.at = storage
+        return answer(request, path, query)
+    server.job_answer = moved
+    assert bulk.run().counts == (3, 0, 0, 0)
+    assert len(storage.requests()) == 1
+    assert "x-api-key" not in storage.requests()[0].headers
+
+
+def test_a_redirect_to_storage_where_it_is_cut(bulk, server, storage):
+    """It is fetched again by the link, and the key stays behind again."""
+    storage.script("/blob/1", Answer(ndjson(THREE)[:-9]),
+                   Answer(ndjson(THREE)))
+    server.exports = [Export([three(script=[Answer(status=302, headers=[
+        ("Location", f"{storage.origin}/blob/1")])] * 2)])]
+    assert bulk.run().counts == (3, 0, 0, 0)
+    assert server.downloads() == {(0, "output", 0): 2}
+    assert len(storage.requests()) == 2
+    for request in storage.requests():
+        assert "x-api-key" not in request.headers
+
+
 def test_links_are_secrets(bulk, server, storage):
     """Also in the words of a failure."""
     server.signs = True
