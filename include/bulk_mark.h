@@ -36,6 +36,8 @@ struct bulk_note {
 	const char *transaction; /* transactionTime */
 	bool	    overwrites;	 /* absence was deletion */
 	bool	    is_complete;
+	bool	    has_gap;	/* what changed between the mark and since is
+				 * not in it: the mark stays where it is */
 	uint64_t    files;
 	uint64_t    bytes;	/* of them, decoded */
 	uint64_t    bad;	/* records in quarantine */

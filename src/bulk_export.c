@@ -96,16 +96,24 @@ static bool
 will_be_complete(const struct bulk *bulk)
 {
 	const struct bulk_options *opts = &bulk->opts->bulk;
-	int64_t			   since_us;
 
 	if (bulk->level[0] != '\0' || opts->filters != NULL ||
 	    opts->elements != NULL)
 		return false;
 	if (bulk->asked.since == NULL)
 		return true;
-	return bulk->mark.is_complete &&
+	return bulk->mark.is_complete && !bulk->has_gap;
+}
+
+/* Has something changed since the mark that is not asked for? */
+static bool
+leaves_gap(const struct bulk *bulk)
+{
+	int64_t since_us;
+
+	return bulk->asked.since != NULL && bulk->mark.is_there &&
 	    instant_parse(bulk->asked.since, &since_us) &&
-	    since_us <= bulk->mark.transaction_us;
+	    since_us > bulk->mark.transaction_us;
 }
 
 /* What to ask for, and what its answer will mean. */
@@ -131,6 +139,7 @@ decide(struct bulk *bulk, struct error *err)
 	};
 	bulk->overwrites = bulk->asked.since == NULL &&
 	    (opts->save != SAVE_MERGE || is_reconcile_due(bulk));
+	bulk->has_gap = leaves_gap(bulk);
 	bulk->is_complete = will_be_complete(bulk);
 	bulk->request = xasprintf("%s _since=%s save=%s", bulk->source,
 	    bulk->asked.since != NULL ? bulk->asked.since : "",
@@ -140,8 +149,9 @@ decide(struct bulk *bulk, struct error *err)
 		    "what it does not have is deleted" :
 		    "nothing is deleted because it is absent");
 	else
-		log_info("an export of what changed since %s",
-		    bulk->asked.since);
+		log_info("an export of what changed since %s%s",
+		    bulk->asked.since, bulk->has_gap ? ", which is after the"
+		    " last run; --since auto will go on from that one" : "");
 	return 0;
 }
 
@@ -421,6 +431,7 @@ bulk_note(struct bulk *bulk)
 		.transaction = bulk->manifest.transaction_time,
 		.overwrites = bulk->overwrites,
 		.is_complete = bulk->is_complete && bulk->bad == 0,
+		.has_gap = bulk->has_gap,
 		.files = bulk->n_downloads,
 		.bytes = bulk->bytes,
 		.bad = bulk->bad,

@@ -50,6 +50,7 @@ struct bulk {
 	struct bulk_mark    mark;
 	bool		    overwrites;
 	bool		    is_complete;
+	bool		    has_gap; /* asked from after the mark on */
 
 	char		     *poll_url; /* NULL: there is no job */
 	bool		      is_resumed;

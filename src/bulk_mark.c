@@ -49,7 +49,7 @@ take_entry(const bson_t *bulk, struct bulk_mark *mark)
 {
 	const char *time = text_of(bulk, "TransactionTime");
 
-	if (!mark->is_there && time != NULL &&
+	if (!mark->is_there && time != NULL && !is_set(bulk, "Gap") &&
 	    instant_parse(time, &mark->transaction_us)) {
 		mark->is_there = true;
 		mark->is_complete = is_set(bulk, "Complete");
@@ -106,6 +106,7 @@ bulk_mark_make(const struct bulk_note *note, bson_t *out)
 	must(BSON_APPEND_BOOL(out, "Full", note->since == NULL &&
 	    note->bad == 0) &&
 	    BSON_APPEND_BOOL(out, "Complete", note->is_complete) &&
+	    (!note->has_gap || BSON_APPEND_BOOL(out, "Gap", true)) &&
 	    BSON_APPEND_INT64(out, "Files", (int64_t)note->files) &&
 	    BSON_APPEND_INT64(out, "Bytes", (int64_t)note->bytes) &&
 	    BSON_APPEND_INT64(out, "Bad", (int64_t)note->bad) &&

@@ -68,6 +68,8 @@ mark_is(const char *source, struct bulk_mark expected)
 	complete "}}"
 #define FULL(time)    OF(SOURCE, time, "true", "true")
 #define PART(time)    OF(SOURCE, time, "false", "true")
+#define GAP(time) "{'Bulk':{'Source':'" SOURCE "','TransactionTime':'" time \
+	"','Full':false,'Complete':false,'Gap':true}}"
 #define OTHER(time)   OF("http://h/$export", time, "true", "true")
 
 /* Entries in the order of the runs, and the mark that comes of them. */
@@ -89,6 +91,8 @@ static const struct {
 	    { true, LATER_US, true, 3 } },
 	{ { PART(TIME), PART(TIME), FULL(LATER) },
 	    { true, LATER_US, true, 0 } },
+	/* One that left out what changed before its own time. */
+	{ { FULL(TIME), PART(TIME), GAP(LATER) }, { true, TIME_US, true, 2 } },
 	/* Of another source: the whole text counts. */
 	{ { OTHER(TIME) }, { 0 } },
 	{ { FULL(TIME), OTHER(LATER) }, { true, TIME_US, true, 0 } },
