@@ -175,6 +175,7 @@ end_file(void *ctx, const char *url, char **next, struct error *err)
 		return fetch_again(lane, next, err);
 	if (bulk_spool_end(bulk->spool, &lane->out, note.digest, err) == -1)
 		return -1;
+	bulk_link_digest(lane->url, bulk->links_want_query, note.link);
 	if (!bulk->opts->dry_run &&
 	    bulk_journal_add(bulk->store, &note, err) == -1)
 		return -1;
@@ -220,23 +221,36 @@ static const struct http_sink sink = {
 	.refused = refused,
 };
 
-/* A file that the journal knows, and the spool has, need not be fetched. */
+/* bsearch() callback: downloads are in the order of their numbers. */
+static int
+compare_number(const void *number, const void *download)
+{
+	unsigned one = *(const unsigned *)number;
+	unsigned other = ((const struct bulk_download *)download)->number;
+
+	return one < other ? -1 : one > other;
+}
+
+/* A file that the journal knows, and the spool has, need not be fetched; unless
+ * another one has its place in the manifest now. */
 static int
 take_note(void *ctx, const struct bulk_file_note *note, struct error *err)
 {
 	struct bulk	     *bulk = ctx;
 	struct bulk_download *download;
-	size_t		      i;
+	uint8_t		      link[HASH_BYTES];
 
 	(void)err;
-	for (i = 0; i < bulk->n_downloads; i++) {
-		download = &bulk->downloads[i];
-		if (download->number != note->number)
-			continue;
-		download->is_here = bulk_spool_has(bulk->spool, note->number,
-		    note->bytes, note->digest);
-		download->bytes = note->bytes;
-	}
+	download = bsearch(&note->number, bulk->downloads, bulk->n_downloads,
+	    sizeof(*bulk->downloads), compare_number);
+	if (download == NULL)
+		return 0;
+	bulk_link_digest(bulk_file_of(bulk, download)->url,
+	    bulk->links_want_query, link);
+	download->is_here = memcmp(link, note->link, HASH_BYTES) == 0 &&
+	    bulk_spool_has(bulk->spool, note->number, note->bytes,
+	    note->digest);
+	download->bytes = note->bytes;
 	return 0;
 }
 
@@ -313,6 +327,7 @@ bulk_download_all(struct bulk *bulk, struct error *err)
 	int		 rc;
 
 	list_downloads(bulk);
+	bulk->links_want_query = bulk_links_want_query(&bulk->manifest);
 	if (bulk->is_resumed && bulk_journal_each(bulk->store, take_note,
 	    bulk, err) == -1)
 		return -1;

@@ -381,7 +381,7 @@ is_same_manifest(const struct bulk_manifest *one,
 				return false;
 		}
 	}
-	return true;
+	return !bulk_links_moved(one, other);
 }
 
 int
@@ -395,7 +395,7 @@ bulk_refresh(struct bulk *bulk, struct error *err)
 		bulk_manifest_clear(&fresh);
 		return error_set(err, STATUS_PROTOCOL, "the manifest, read"
 		    " again, is another one: its transactionTime or its files"
-		    " differ");
+		    " differ, or their order");
 	}
 	bulk_manifest_clear(&bulk->manifest);
 	bulk->manifest = fresh;

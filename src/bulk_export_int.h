@@ -7,6 +7,7 @@
 #include "bulk_manifest.h"
 #include "bulk_mark.h"
 #include "bulk_spool.h"
+#include "hash.h"
 #include "http.h"
 #include "instant.h"
 #include "ndjson.h"
@@ -57,6 +58,7 @@ struct bulk {
 	struct bulk_manifest  manifest;
 	struct bulk_download *downloads;
 	size_t		      n_downloads;
+	bool		      links_want_query;
 
 	struct bulk_type *types; /* sorted by name, after staging */
 	size_t		  n_types;
@@ -78,6 +80,15 @@ const char *bulk_file_type(const struct bulk *bulk,
 int bulk_refresh(struct bulk *bulk, struct error *err);
 /* Lists what is to be fetched, and fetches it. */
 int bulk_download_all(struct bulk *bulk, struct error *err);
+/* Do links differ behind the ? alone?  Else there is at most a signature, which
+ * is another one each time. */
+bool bulk_links_want_query(const struct bulk_manifest *manifest);
+/* By what a link is known again. */
+void bulk_link_digest(const char *url, bool has_query,
+    uint8_t digest[HASH_BYTES]);
+/* Does other have a link in another place than one? */
+bool bulk_links_moved(const struct bulk_manifest *one,
+    const struct bulk_manifest *other);
 /* Is the type among those asked for? */
 bool bulk_is_wanted(const struct bulk *bulk, const char *type);
 
