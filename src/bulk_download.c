@@ -110,8 +110,8 @@ is_cut(void *ctx)
 	return true;
 }
 
-/* The link that the manifest has for the lane's file.  Where the server says so,
- * or on another origin, the token is not sent, nor a key. */
+/* The link that the manifest has for the lane's file.  Where the server says
+ * so, or on another origin, the token is not sent, nor a key. */
 static void
 take_link(struct lane *lane)
 {

@@ -22,7 +22,7 @@ bulk_link_digest(const char *url, bool has_query, uint8_t digest[HASH_BYTES])
 	    has_query ? strlen(url) : strcspn(url, "?"), NULL, 0);
 }
 
-/* The digests of all links, in the order of the files; the caller frees them. */
+/* The digests of all links, in the files' order; the caller frees them. */
 static uint8_t *
 digest_all(const struct bulk_manifest *manifest, bool has_query, size_t *n)
 {
