@@ -286,6 +286,7 @@ static int
 kick_off(struct bulk *bulk, struct error *err)
 {
 	struct bulk_job_note note = { .request = bulk->request };
+	struct error	     ignored;
 
 	if (bulk_kick_off(&bulk->http, &bulk->asked, &bulk->poll_url, err) ==
 	    -1)
@@ -294,7 +295,11 @@ kick_off(struct bulk *bulk, struct error *err)
 		return 0;
 	note.poll_url = bulk->poll_url;
 	note.started_at_ms = clock_now_ms();
-	return bulk_journal_begin(bulk->store, &note, err);
+	if (bulk_journal_begin(bulk->store, &note, err) == 0)
+		return 0;
+	/* No other run would know of it. */
+	(void)drop_job(bulk, &ignored);
+	return -1;
 }
 
 /* 0 = the manifest is there, 1 = the server does not know the job. */

@@ -1,6 +1,7 @@
 """Runs that are killed, stopped or fail in the middle, and the next ones."""
 import random
 import signal
+import sqlite3
 import stat
 import subprocess
 
@@ -65,6 +66,19 @@ def turn(job):
         page["output"].reverse()
         return page
     job.manifest = turned
+
+
+@pytest.mark.only_store("sqlite")
+def test_a_job_that_cannot_be_noted(bulk, server):
+    """Nobody would find it again."""
+    assert bulk.run("init").status == 0
+    with sqlite3.connect(bulk.store) as db:
+        db.execute("CREATE TABLE SyncNotes (_id TEXT NOT NULL PRIMARY KEY,"
+                   " Data BLOB NOT NULL CHECK (_id IS NULL))")
+    server.exports = [Export(files())]
+    bulk.run().failed(74, "SyncNotes")
+    assert server.job.is_deleted
+    assert bulk.spooled() == []
 
 
 @pytest.mark.parametrize("signs", [False, True])
