@@ -297,7 +297,11 @@ take_outcome(struct reader *reader, const struct ndjson_line *line,
 	bulk_note_message(bulk, text);
 	if (outcome_is_error(line->doc))
 		return take_bad(reader, line, text, err);
-	log_info("%s, line %" PRIu64 ": %s", reader->name, line->number, text);
+	/* Some servers have one for each resource. */
+	if (bulk->n_messages <= MAX_MESSAGES)
+		log_info("%s, line %" PRIu64 ": %s%s", reader->name,
+		    line->number, text, bulk->n_messages == MAX_MESSAGES ?
+		    " (there may be more, which are not shown)" : "");
 	return 0;
 }
 

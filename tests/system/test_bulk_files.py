@@ -580,6 +580,18 @@ def test_all_issues_are_said(bulk, server):
     fails(bulk, server, 76, "first word", "second word")
 
 
+def test_many_words_of_the_server(bulk, server):
+    """They do not fill the log."""
+    server.exports = [Export([three()], outcome=[File("OperationOutcome", [
+        issue("informational", f"no. {i}", "information")
+        for i in range(500)])])]
+    ended = bulk.run()
+    assert ended.counts == (3, 0, 0, 0)
+    assert ended.err.count("no. ") == 100
+    assert "not shown" in ended.err
+    assert len(bulk.last_bulk()["Messages"]) == 100
+
+
 def test_a_broken_file_of_messages(bulk, server):
     server.exports = [Export([three()], error=[
         lines("nonsense", type="OperationOutcome")])]
