@@ -263,6 +263,25 @@ take_deletion(struct reader *reader, struct fhir_node entry,
 	return stage_deletion(reader, url, err);
 }
 
+/* Is what the Bundle has a list of objects, if anything?  None is to be
+ * overlooked, for it would be a deletion. */
+static bool
+has_sound_entries(const bson_t *bundle)
+{
+	bson_iter_t iter, entries;
+
+	if (!bson_iter_init_find(&iter, bundle, "entry"))
+		return true;
+	if (!BSON_ITER_HOLDS_ARRAY(&iter) ||
+	    !bson_iter_recurse(&iter, &entries))
+		return false;
+	while (bson_iter_next(&entries)) {
+		if (!BSON_ITER_HOLDS_DOCUMENT(&entries))
+			return false;
+	}
+	return true;
+}
+
 static int
 take_deletions(struct reader *reader, const struct ndjson_line *line,
     struct error *err)
@@ -274,6 +293,9 @@ take_deletions(struct reader *reader, const struct ndjson_line *line,
 	    !fhir_text_equals(fhir_text_get(bundle, "type"), "transaction"))
 		return take_bad(reader, line, "not a Bundle of type"
 		    " transaction, as a file of deletions has them", err);
+	if (!has_sound_entries(line->doc))
+		return take_bad(reader, line, "a Bundle whose entry is not a"
+		    " list of objects", err);
 	fhir_walk(&walk, fhir_array_get(bundle, "entry"));
 	while (fhir_next_object(&walk, &entry)) {
 		if (take_deletion(reader, entry, line, err) == -1)

@@ -536,6 +536,9 @@ DELETED = {
     "no URL": entry(method="DELETE"),
     "not a transaction": dumps(dict(
         deletions("Patient/1"), type="searchset")),
+    "no list": dumps(dict(
+        deletions(), entry=deletions("Patient/1")["entry"][0])),
+    "no object": dumps(dict(deletions(), entry=["Patient/1"])),
 }
 
 
