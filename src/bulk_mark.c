@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "bulk_mark.h"
+#include "collection.h"
 #include "history.h"
 #include "xalloc.h"
 
@@ -43,6 +44,26 @@ get_bulk(const struct store_history *entry, bson_t *out)
 	return bson_init_static(out, data, len);
 }
 
+/* Has a run of another source, which was for a part of the server, deleted what
+ * conversion wants, being absent there? */
+static bool
+takes_away(const struct store_history *entry, const bson_t *bulk)
+{
+	const char     *save = text_of(bulk, "Save");
+	enum collection i;
+	bson_t		tallies;
+
+	if (save == NULL || strcmp(save, "overwrite") != 0 ||
+	    is_set(bulk, "Complete") ||
+	    !bson_init_static(&tallies, entry->tallies, entry->tallies_len))
+		return false;
+	for (i = 0; i < COLLECTION_RAW_MAX; i++) {
+		if (bson_has_field(&tallies, collection_resource_type(i)))
+			return true;
+	}
+	return false;
+}
+
 /* Takes an entry of the source; true when nothing older matters. */
 static bool
 take_entry(const bson_t *bulk, struct bulk_mark *mark)
@@ -68,6 +89,7 @@ bulk_mark_find(struct store *store, const char *source,
 	struct store_history entry;
 	const char	    *text;
 	bson_t		     bulk;
+	bool		     is_cut = false;
 	int		     rc;
 
 	*mark = (struct bulk_mark){ 0 };
@@ -77,10 +99,14 @@ bulk_mark_find(struct store *store, const char *source,
 		if (!get_bulk(&entry, &bulk))
 			continue;
 		text = text_of(&bulk, "Source");
-		if (text != NULL && strcmp(text, source) == 0 &&
-		    take_entry(&bulk, mark))
+		if (text == NULL || strcmp(text, source) != 0) {
+			is_cut |= !mark->is_there && takes_away(&entry, &bulk);
+			continue;
+		}
+		if (take_entry(&bulk, mark))
 			break;
 	}
+	mark->is_complete &= !is_cut;
 	store_cursor_close(cursor);
 	return rc == -1 ? -1 : 0;
 }

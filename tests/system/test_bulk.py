@@ -4,7 +4,7 @@ import json
 import pytest
 
 import upstream as up
-from bulk_server import Export, File, patient
+from bulk_server import Export, File, patient, resource
 from conftest import EMPTY, FILLED, KEY
 from upstream import number
 
@@ -263,6 +263,30 @@ def test_conversion_of_some_types(bulk, server):
     server.world.pass_time()
     assert bulk.run("--type", types).counts == (9, 0, 6, 0)
     assert len(groups(bulk)) == 6
+
+
+def test_conversion_after_a_part_of_the_server(bulk, server):
+    """What the part did not have is deleted, and no proof of anything."""
+    types = ("PlanDefinition", "ActivityDefinition", "RegulatedAuthorization")
+
+    def definitions(*ids):
+        return [File(type, [resource(type, id, identifier=[{"value": id}])
+                            for id in ids]) for type in types]
+    args = ("--type", ",".join(types))
+    server.exports = [
+        Export(definitions("a", "b", "c"), time="2025-01-01T00:00:00Z"),
+        Export(definitions("a"), time="2025-01-02T00:00:00Z"),
+        Export(time="2025-01-03T00:00:00Z"),
+        Export(definitions("a", "b"), time="2025-01-04T00:00:00Z")]
+    assert bulk.run(*args).status == 0
+    all_of_it = groups(bulk)
+    assert bulk.run(*args, "--type-filter",
+                    "PlanDefinition?name=a").status == 0
+    ended = bulk.run(*args, "--since", "auto")
+    assert ended.counts == (0, 0, 0, 0)
+    assert "no conversion" in ended.err
+    assert groups(bulk) == all_of_it
+    assert bulk.run(*args).counts == (0, 3, 7, 2)
 
 
 def test_conversion_after_an_increment(bulk, server):

@@ -70,6 +70,8 @@ mark_is(const char *source, struct bulk_mark expected)
 #define PART(time)    OF(SOURCE, time, "false", "true")
 #define GAP(time) "{'Bulk':{'Source':'" SOURCE "','TransactionTime':'" time \
 	"','Full':false,'Complete':false,'Gap':true}}"
+#define TAKES(tallies, save) "{" tallies "'Bulk':{'Source':'x','Save':'" save \
+	"','TransactionTime':'" TIME "','Full':true,'Complete':false}}"
 #define OTHER(time)   OF("http://h/$export", time, "true", "true")
 
 /* Entries in the order of the runs, and the mark that comes of them. */
@@ -99,6 +101,15 @@ static const struct {
 	{ { FULL(TIME), PART(LATER), OTHER(TIME), OTHER(TIME) },
 	    { true, LATER_US, true, 1 } },
 	{ { OF(SOURCE "&_elements=id", TIME, "true", "true") }, { 0 } },
+	/* One that took something away from what conversion wants. */
+	{ { FULL(TIME), TAKES("'PlanDefinition':{},", "overwrite") },
+	    { true, TIME_US, false, 0 } },
+	{ { FULL(TIME), TAKES("'PlanDefinition':{},", "merge") },
+	    { true, TIME_US, true, 0 } },
+	{ { FULL(TIME), TAKES("'Patient':{},", "overwrite") },
+	    { true, TIME_US, true, 0 } },
+	{ { TAKES("'PlanDefinition':{},", "overwrite"), FULL(TIME) },
+	    { true, TIME_US, true, 0 } },
 	/* Runs without the bulk mode. */
 	{ { "{}", "{'PlanDefinitions':{'Added':1}}" }, { 0 } },
 	{ { FULL(TIME), "{}", PART(LATER), "{'Patient':{}}" },
