@@ -114,6 +114,7 @@ help:
 	@echo 'make check         unit tests (plain and under valgrind), system tests'
 	@echo 'make check-api     the API against its own description'
 	@echo 'make check-mongodb what goes over the store, on a MongoDB server'
+	@echo 'make check-peers   bulk mode, on FHIR servers that are not our own'
 	@echo 'make asan          the same tests with AddressSanitizer and UBSan'
 	@echo 'make lint          compilers, checkers, manual pages, house style'
 	@echo 'make bench         speed and memory of runs, beside a floor'
@@ -125,15 +126,15 @@ help:
 	@echo 'make clean'
 
 # Installs what is missing (Debian 12 and 13); nothing when nothing is.
-.PHONY: deps deps-build deps-serve deps-test deps-mongodb deps-lint
+.PHONY: deps deps-build deps-serve deps-test deps-mongodb deps-peers deps-lint
 deps:
 	sh tools/deps all
-deps-build deps-serve deps-test deps-mongodb deps-lint:
+deps-build deps-serve deps-test deps-mongodb deps-peers deps-lint:
 	@sh tools/deps $(@:deps-%=%)
 
 # These begin with an empty machine: the build runs in a make of its
 # own, which finds the packages that deps has just installed.
-.PHONY: demo serve check check-api check-mongodb asan
+.PHONY: demo serve check check-api check-mongodb check-peers asan
 demo: deps-build
 	@$(MAKE) --no-print-directory all
 	@sh tools/demo $(PROGRAM)
@@ -159,6 +160,15 @@ check-mongodb: deps-mongodb
 	$(PYTHON) tests/servers/mongodb/run.py -- \
 	    $(PYTHON) tests/run.py --build $(BUILD) --store mongodb
 
+# On HAPI and oidc-provider, which are fetched once into build-servers; where they
+# cannot be had, or NOMPD_TEST_PEERS is skip, all of it is skipped.
+check-peers: deps-test
+	@[ "$$NOMPD_TEST_PEERS" = skip ] || sh tools/deps peers || \
+	    echo 'check-peers: going on with the Java and Node.js that are there'
+	@$(MAKE) --no-print-directory all
+	$(PYTHON) tests/servers/fhir/run.py --or-without -- \
+	    $(PYTHON) tests/run.py --build $(BUILD) --only peers
+
 ASAN	= -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer
 asan: deps-test
@@ -171,7 +181,8 @@ unit-tests: $(UNIT_TESTS)
 
 SCRIPTS = tools/deps tools/demo tools/serve examples/ci.sh .ci/run \
 	tests/servers/mongodb/build.sh
-MANUALS = man/nompd-sync.1 man/nompd-api.7 man/nompd-store.7 man/nompd-serve.8
+MANUALS = man/nompd-sync.1 man/nompd-api.7 man/nompd-bulk.7 man/nompd-store.7 \
+	man/nompd-serve.8
 
 # Both compilers without a warning, two static checkers, manual pages, shell
 # scripts, house style.
@@ -234,8 +245,9 @@ bench-mongodb: deps-mongodb
 
 .PHONY: bench-bulk
 bench-bulk: deps-test
-	@$(MAKE) --no-print-directory all
-	$(PYTHON) bench/bulk.py --program $(PROGRAM) $(BENCH_FLAGS)
+	@$(MAKE) --no-print-directory all $(BUILD)/bench-floor
+	$(PYTHON) bench/bulk.py --program $(PROGRAM) \
+	    --floor $(BUILD)/bench-floor $(BENCH_FLAGS)
 
 $(BUILD)/bench-floor: bench/floor.c Makefile | $(BUILD)
 	$(call say,LD $@)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -o $@ $< \
@@ -250,7 +262,7 @@ install: all
 	install -d $(DESTDIR)$(MODULEDIR)
 	install -m 644 $(MODULE) $(DESTDIR)$(MODULEDIR)/
 	install -m 644 man/nompd-sync.1 $(DESTDIR)$(MANDIR)/man1/
-	install -m 644 man/nompd-api.7 man/nompd-store.7 \
+	install -m 644 man/nompd-api.7 man/nompd-bulk.7 man/nompd-store.7 \
 	    $(DESTDIR)$(MANDIR)/man7/
 	install -m 644 man/nompd-serve.8 $(DESTDIR)$(MANDIR)/man8/
 	install -m 644 README.md CHANGELOG.md COPYING $(DESTDIR)$(DOCDIR)/

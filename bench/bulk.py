@@ -1,13 +1,14 @@
 #!/usr/bin/python3
 """Measures bulk runs of nompd-sync, beside curl of the same files.
 
-    python3 bench/bulk.py --program PROGRAM [OPTION ...]
+    python3 bench/bulk.py --program PROGRAM --floor FLOOR [OPTION ...]
 
 For each size so many Observations of about 380 bytes are written to 20 files,
 which nginx on this machine gives; a small server beside it takes the kick-off
 and answers with their manifest:
 
     curl       the files, one after the other, to /dev/null
+    floor      yajl and raw inserts alone (bench/floor.c), from the files
     first      a run into a store that is not there yet
     increment  a run with --since auto, to which 1 % of the records has changed
 
@@ -39,7 +40,7 @@ FILES = 20
 MAX_FIRST_RATIO = 4
 MAX_PEAK_GROWTH = 1.10
 
-CURL, FIRST, INCREMENT = "curl", "first", "increment"
+CURL, FLOOR, FIRST, INCREMENT = "curl", "floor", "first", "increment"
 
 COLUMNS = "{:>8} {:>6} {:<10} {:>8} {:>16} {:>8} {:>9} {:>7} {:>8} {:>7}"
 
@@ -169,6 +170,17 @@ class Size:
             raise Wrong(f"curl: wanted {self.bytes} bytes, got {out!r}")
         self.series[CURL].samples.append(sample)
 
+    def floor(self):
+        store = self.store.with_name("floor.db")
+        sample, out, _ = measure(
+            [self.args.floor, store,
+             *(self.folder / "files" / name for name, _ in self.all)],
+            self.folder)
+        if out != f"{self.records}\n":
+            raise Wrong(f"floor: wanted {self.records}, got {out!r}")
+        self.series[FLOOR].samples.append(sample)
+        store.unlink()
+
     def sync(self, what, url, **counts):
         sample, out, _ = measure(
             [self.args.program, "--mode", "bulk", "--upstream", url,
@@ -186,6 +198,7 @@ class Size:
             for _ in range(self.args.repeat):
                 self.store.parent.mkdir()
                 self.curl(place)
+                self.floor()
                 self.sync(FIRST, jobs.url, added=self.records)
                 self.sync(INCREMENT, jobs.url, updated=self.changed)
                 shutil.rmtree(self.store.parent)
@@ -226,6 +239,9 @@ def judge(sizes):
     ratio = large.series[FIRST].seconds / large.series[CURL].seconds
     say(f"first run within {MAX_FIRST_RATIO}x of curl", f"{ratio:.2f}x",
         ratio <= MAX_FIRST_RATIO)
+    floor = large.series[CURL].seconds + large.series[FLOOR].seconds
+    print("... to compare, of curl and the floor together: "
+          f"{large.series[FIRST].seconds / floor:.2f}x")
 
 
 def bench(args, folder):
@@ -248,7 +264,9 @@ def bench(args, folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--floor", type=pathlib.Path, required=True)
     args = runs.parse(parser, sizes=[MILLION])
+    args.floor = args.floor.resolve()
     try:
         with tempfile.TemporaryDirectory(prefix="nompd-bench-",
                                          dir=args.dir) as folder:

@@ -1,8 +1,9 @@
 /*
  * The floor under the benchmark: the least that any such program does.  Reads
- * the lists with yajl, cuts each resource of a Bundle out of the text and
- * inserts it as it is, with its key, into a fresh SQLite file, in one
- * transaction and with SQLite's settings.  No BSON, no hash, no comparison.
+ * the lists with yajl, cuts each resource of a Bundle, or of a file of NDJSON,
+ * out of the text and inserts it as it is, with its key, into a fresh SQLite
+ * file, in one transaction and with SQLite's settings.  No BSON, no hash, no
+ * comparison.
  *
  *	floor STORE LIST ...
  *
@@ -32,6 +33,9 @@ struct reader {
 	const unsigned char *chunk;
 	size_t		     start;	    /* of the text not yet copied */
 	size_t		     depth;
+	bool		     is_lines;	    /* NDJSON: the key is the id */
+	size_t		     resource_depth;
+	size_t		     key_depth;
 	bool		     is_resource;   /* inside of one */
 	bool		     is_identifier; /* the last name in it */
 	bool		     is_value;	    /* the last name in that */
@@ -77,7 +81,7 @@ on_start_map(void *ctx)
 {
 	struct reader *reader = ctx;
 
-	if (++reader->depth == RESOURCE_DEPTH && reader->is_resource) {
+	if (++reader->depth == reader->resource_depth && reader->is_resource) {
 		reader->start = yajl_get_bytes_consumed(reader->parser) - 1;
 		reader->text_len = reader->key_len = 0;
 	}
@@ -89,10 +93,11 @@ on_end_map(void *ctx)
 {
 	struct reader *reader = ctx;
 
-	if (reader->depth-- != RESOURCE_DEPTH || !reader->is_resource)
+	if (reader->depth-- != reader->resource_depth || !reader->is_resource)
 		return 1;
 	keep(reader, yajl_get_bytes_consumed(reader->parser));
-	reader->is_resource = reader->is_identifier = false;
+	reader->is_resource = reader->is_lines;
+	reader->is_identifier = false;
 	sqlite3_bind_text(reader->insert, 1, (const char *)reader->key,
 	    (int)reader->key_len, SQLITE_STATIC);
 	sqlite3_bind_blob(reader->insert, 2, reader->text,
@@ -124,6 +129,11 @@ on_name(void *ctx, const unsigned char *text, size_t len)
 {
 	struct reader *reader = ctx;
 
+	if (reader->is_lines) {
+		if (reader->depth == reader->key_depth)
+			reader->is_value = is_word(text, len, "id");
+		return 1;
+	}
 	if (reader->depth == RESOURCE_DEPTH - 1)
 		reader->is_resource = is_word(text, len, "resource");
 	else if (reader->depth == RESOURCE_DEPTH)
@@ -139,7 +149,7 @@ on_string(void *ctx, const unsigned char *text, size_t len)
 {
 	struct reader *reader = ctx;
 
-	if (reader->depth == IDENTIFIER_DEPTH && reader->is_value &&
+	if (reader->depth == reader->key_depth && reader->is_value &&
 	    reader->key_len == 0 && len <= MAX_KEY_BYTES) {
 		memcpy(reader->key, text, len);
 		reader->key_len = len;
@@ -156,6 +166,22 @@ static const yajl_callbacks callbacks = {
 	.yajl_end_array = on_end_array,
 };
 
+/* What the file's name says of its form. */
+static void
+begin(struct reader *reader, const char *path)
+{
+	const char *dot = strrchr(path, '.');
+
+	reader->is_lines = dot != NULL && strcmp(dot, ".ndjson") == 0;
+	reader->is_resource = reader->is_lines;
+	reader->resource_depth = reader->is_lines ? 1 : RESOURCE_DEPTH;
+	reader->key_depth = reader->is_lines ? 1 : IDENTIFIER_DEPTH;
+	reader->parser = yajl_alloc(&callbacks, NULL, reader);
+	(void)yajl_config(reader->parser, yajl_dont_validate_strings, 1);
+	(void)yajl_config(reader->parser, yajl_allow_multiple_values,
+	    reader->is_lines);
+}
+
 static void
 read_list(struct reader *reader, const char *path)
 {
@@ -166,15 +192,15 @@ read_list(struct reader *reader, const char *path)
 	fd = open(path, O_RDONLY);
 	if (fd == -1)
 		err(1, "%s", path);
-	reader->parser = yajl_alloc(&callbacks, NULL, reader);
-	(void)yajl_config(reader->parser, yajl_dont_validate_strings, 1);
+	begin(reader, path);
 	reader->chunk = chunk;
 	while ((len = read(fd, chunk, sizeof(chunk))) > 0) {
 		reader->start = 0;
 		if (yajl_parse(reader->parser, chunk, (size_t)len) !=
 		    yajl_status_ok)
 			errx(1, "%s: not JSON", path);
-		if (reader->is_resource && reader->depth >= RESOURCE_DEPTH)
+		if (reader->is_resource &&
+		    reader->depth >= reader->resource_depth)
 			keep(reader, (size_t)len);
 	}
 	if (len == -1)

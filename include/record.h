@@ -1,8 +1,10 @@
-/* How large a record is in the store (nompd-store(7), RECORDS). */
+/* Keys of records, and how large a record is (nompd-store(7), RECORDS). */
 #ifndef NOMPD_RECORD_H
 #define NOMPD_RECORD_H
 
 #include <stddef.h>
+
+#include "error.h"
 
 /*
  * The bytes, as BSON, of the record {_id, BusinessKey, Data, Version,
@@ -11,5 +13,11 @@
  * stored.
  */
 size_t record_bytes(size_t key_len, size_t data_len);
+/* -1 (STATUS_PROTOCOL): the record of a resource is larger than that. */
+int record_check_size(size_t key_len, size_t data_len, struct error *err);
+
+/* The order of two keys, byte by byte. */
+int record_key_compare(const char *one, size_t one_len, const char *other,
+    size_t other_len);
 
 #endif

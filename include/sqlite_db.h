@@ -11,6 +11,11 @@
 
 #include "error.h"
 
+/* How a database is opened: each connection belongs to one thread. */
+#define SQLITE_DB_MAKE \
+	(SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE)
+#define SQLITE_DB_READ (SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_READONLY)
+
 /* The database's last error as "doing: what; what to do about it". */
 int sqlite_db_fail(sqlite3 *db, const char *doing, struct error *err);
 /* Carries out statements that give no rows. */

@@ -114,7 +114,8 @@ decide(struct bulk *bulk, struct error *err)
 {
 	const struct bulk_options *opts = &bulk->opts->bulk;
 
-	if (bulk_mark_find(bulk->store, bulk->source, &bulk->mark, err) == -1)
+	if (bulk_mark_find(bulk->store, bulk->source, opts->reconcile_every,
+	    &bulk->mark, err) == -1)
 		return -1;
 	bulk->asked = (struct bulk_request){
 		.base = bulk->opts->upstream,
@@ -218,6 +219,7 @@ drop_job(struct bulk *bulk, struct error *err)
 {
 	struct http_config config = job_config(bulk);
 
+	log_info("deleting the export on the server");
 	bulk_delete(&config, bulk->poll_url);
 	free(bulk->poll_url);
 	bulk->poll_url = NULL;
@@ -279,8 +281,6 @@ kick_off(struct bulk *bulk, struct error *err)
 	if (bulk_kick_off(&bulk->http, &bulk->asked, &bulk->poll_url, err) ==
 	    -1)
 		return -1;
-	log_info("the export has begun (%.*s)",
-	    (int)strcspn(bulk->poll_url, "?"), bulk->poll_url);
 	if (bulk->opts->dry_run)
 		return 0;
 	note.poll_url = bulk->poll_url;

@@ -61,7 +61,7 @@ take_entry(const bson_t *bulk, struct bulk_mark *mark)
 }
 
 int
-bulk_mark_find(struct store *store, const char *source,
+bulk_mark_find(struct store *store, const char *source, uint64_t most,
     struct bulk_mark *mark, struct error *err)
 {
 	struct store_cursor *cursor;
@@ -78,7 +78,8 @@ bulk_mark_find(struct store *store, const char *source,
 			continue;
 		text = text_of(&bulk, "Source");
 		if (text != NULL && strcmp(text, source) == 0 &&
-		    take_entry(&bulk, mark))
+		    (take_entry(&bulk, mark) ||
+		    (mark->is_there && mark->since_full >= most)))
 			break;
 	}
 	store_cursor_close(cursor);

@@ -126,7 +126,9 @@ add_types(struct bulk *bulk, struct error *err)
 	}
 	if (asked == NULL && add_stored_types(bulk, err) == -1)
 		return -1;
-	qsort(bulk->types, bulk->n_types, sizeof(*bulk->types), compare_types);
+	if (bulk->n_types > 0)
+		qsort(bulk->types, bulk->n_types, sizeof(*bulk->types),
+		    compare_types);
 	if (bulk->opts->bulk.quarantines)
 		bulk->quarantine = stage_add_list(bulk->stage, err);
 	return bulk->opts->bulk.quarantines && bulk->quarantine == -1 ? -1 : 0;
@@ -187,7 +189,6 @@ check_resource(struct reader *reader, const bson_t *resource,
     uint8_t hash[HASH_BYTES], struct error *err)
 {
 	struct fhir_text type;
-	size_t		 size;
 
 	type = fhir_resource_type(resource);
 	if (type.text == NULL)
@@ -200,12 +201,7 @@ check_resource(struct reader *reader, const bson_t *resource,
 	    hash_document(reader->hasher, bson_get_data(resource),
 	    resource->len, hash, err) == -1)
 		return -1;
-	size = record_bytes(reader->key.len, resource->len);
-	if (size > MAX_RECORD_BYTES)
-		return error_set(err, STATUS_PROTOCOL, "a resource whose"
-		    " record has %zu bytes; the limit is %d (16 MiB)", size,
-		    MAX_RECORD_BYTES);
-	return 0;
+	return record_check_size(reader->key.len, resource->len, err);
 }
 
 static int
@@ -336,8 +332,8 @@ take_piece(void *ctx, const uint8_t *data, size_t len, struct error *err)
 }
 
 /*
- * Does the manifest tell the same of the file as the file itself?  Where absence
- * is deletion it must; else it is a server's slip in counting.
+ * Does the manifest tell the same of the file as the file itself?  Where
+ * absence is deletion it must; else it is a server's slip in counting.
  */
 static int
 check_size(const struct reader *reader, struct error *err)
@@ -348,7 +344,8 @@ check_size(const struct reader *reader, struct error *err)
 
 	if (file->count >= 0 && (uint64_t)file->count != reader->lines)
 		(void)snprintf(text, sizeof(text), "%" PRIu64 " lines, the"
-		    " manifest's count is %" PRId64, reader->lines, file->count);
+		    " manifest's count is %" PRId64, reader->lines,
+		    file->count);
 	else if (file->size >= 0 && (uint64_t)file->size != bytes)
 		(void)snprintf(text, sizeof(text), "%" PRIu64 " bytes, the"
 		    " manifest's fileSize is %" PRId64, bytes, file->size);

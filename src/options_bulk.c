@@ -24,19 +24,6 @@
 static const char resource_type_rule[] =
     "want FHIR resource types between commas, as in Patient,Condition";
 
-/* The index of value among n names, or n. */
-static unsigned
-find_name(const char *const names[], unsigned n, const char *value)
-{
-	unsigned i;
-
-	for (i = 0; i < n; i++) {
-		if (strcmp(names[i], value) == 0)
-			break;
-	}
-	return i;
-}
-
 /* Printable ASCII, without blanks, that may go into a URL or a form. */
 static bool
 is_parameter(const char *value)
@@ -56,7 +43,7 @@ options_set_mode(struct options *opts, const char *value)
 	static const char *const names[MODE__MAX] = { "api", "bulk" };
 	unsigned		 i;
 
-	i = find_name(names, MODE__MAX, value);
+	i = options_find_name(names, MODE__MAX, value);
 	if (i == MODE__MAX)
 		return "want api or bulk";
 	opts->mode = (enum mode)i;
@@ -196,7 +183,7 @@ options_set_kick_off(struct options *opts, const char *value)
 		"post" };
 	unsigned		 i;
 
-	i = find_name(names, BULK_KICK_OFF__MAX, value);
+	i = options_find_name(names, BULK_KICK_OFF__MAX, value);
 	if (i == BULK_KICK_OFF__MAX)
 		return "want auto, get or post";
 	opts->bulk.kick_off = (enum bulk_kick_off)i;
@@ -230,7 +217,7 @@ options_set_save(struct options *opts, const char *value)
 	};
 	unsigned i;
 
-	i = find_name(names, SAVE__MAX, value);
+	i = options_find_name(names, SAVE__MAX, value);
 	if (i == SAVE__MAX)
 		return "want auto, overwrite or merge";
 	opts->bulk.save = (enum save)i;
@@ -279,7 +266,7 @@ options_set_on_bad_record(struct options *opts, const char *value)
 	static const char *const names[] = { "fail", "quarantine" };
 	unsigned		 i;
 
-	i = find_name(names, LENGTH(names), value);
+	i = options_find_name(names, LENGTH(names), value);
 	if (i == LENGTH(names))
 		return "want fail or quarantine";
 	opts->bulk.quarantines = i == 1;

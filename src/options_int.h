@@ -129,6 +129,9 @@ void options_help_password(FILE *out);
 /* Prints text, indented and broken between words. */
 void options_help_text(FILE *out, const char *text);
 
+/* The index of value among n names, or n. */
+unsigned options_find_name(const char *const names[], unsigned n,
+    const char *value);
 /* An option_set_fn for a switch, but for where it is kept. */
 const char *options_set_switch(bool *out, const char *value);
 /* Of the bulk mode: option_set_fn each, and what the rows cannot say. */

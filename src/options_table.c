@@ -59,9 +59,8 @@ options_set_switch(bool *out, const char *value)
 	return NULL;
 }
 
-/* The index of value among n names, or n. */
-static unsigned
-find_name(const char *const names[], unsigned n, const char *value)
+unsigned
+options_find_name(const char *const names[], unsigned n, const char *value)
 {
 	unsigned i;
 
@@ -279,7 +278,7 @@ set_log_level(struct options *opts, const char *value)
 		"info", "debug" };
 	unsigned		 i;
 
-	i = find_name(names, LOG_LEVEL__MAX, value);
+	i = options_find_name(names, LOG_LEVEL__MAX, value);
 	if (i == LOG_LEVEL__MAX)
 		return "want error, warn, info or debug";
 	opts->log_level = (enum log_level)i;
@@ -292,7 +291,7 @@ set_log_format(struct options *opts, const char *value)
 	static const char *const names[LOG_FORMAT__MAX] = { "text", "json" };
 	unsigned		 i;
 
-	i = find_name(names, LOG_FORMAT__MAX, value);
+	i = options_find_name(names, LOG_FORMAT__MAX, value);
 	if (i == LOG_FORMAT__MAX)
 		return "want text or json";
 	opts->log_format = (enum log_format)i;
@@ -306,7 +305,7 @@ set_progress(struct options *opts, const char *value)
 		"never" };
 	unsigned		 i;
 
-	i = find_name(names, PROGRESS__MAX, value);
+	i = options_find_name(names, PROGRESS__MAX, value);
 	if (i == PROGRESS__MAX)
 		return "want auto, always or never";
 	opts->progress = (enum progress_mode)i;
@@ -327,7 +326,7 @@ set_format(struct options *opts, const char *value)
 	static const char *const names[OUTPUT__MAX] = { "table", "json" };
 	unsigned		 i;
 
-	i = find_name(names, OUTPUT__MAX, value);
+	i = options_find_name(names, OUTPUT__MAX, value);
 	if (i == OUTPUT__MAX)
 		return "want table or json";
 	opts->format = (enum output_format)i;

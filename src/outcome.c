@@ -6,13 +6,17 @@
 #include "json_bson.h"
 #include "outcome.h"
 
-/* Appends to text, cutting what does not fit. */
+/* Appends to text, on one line, cutting what does not fit. */
 static void
 append(char text[MAX_OUTCOME_TEXT], const char *part)
 {
 	size_t len = strlen(text);
 
 	(void)snprintf(text + len, MAX_OUTCOME_TEXT - len, "%s", part);
+	for (; text[len] != '\0'; len++) {
+		if ((unsigned char)text[len] < ' ')
+			text[len] = ' ';
+	}
 }
 
 static const char *

@@ -3,6 +3,7 @@
 
 #include "log.h"
 #include "plan.h"
+#include "record.h"
 #include "stop.h"
 
 /* Keys that came more than once and are named in the log, in a collection. */
@@ -66,16 +67,10 @@ static int
 compare(bool has_staged, const struct staged *staged, bool has_state,
     const struct store_state *state)
 {
-	size_t common;
-	int    order;
-
 	if (!has_staged || !has_state)
 		return has_staged ? -1 : 1;
-	common = staged->len < state->len ? staged->len : state->len;
-	order = memcmp(staged->key, state->key, common);
-	if (order == 0 && staged->len != state->len)
-		order = staged->len < state->len ? -1 : 1;
-	return order;
+	return record_key_compare(staged->key, staged->len, state->key,
+	    state->len);
 }
 
 static int

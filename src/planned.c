@@ -1,6 +1,5 @@
-#include <string.h>
-
 #include "planned.h"
+#include "record.h"
 #include "stop.h"
 
 struct walk {
@@ -18,18 +17,10 @@ struct walk {
 static int
 compare(const struct walk *walk)
 {
-	size_t one, other;
-	int    order;
-
 	if (walk->has_change != 1 || walk->has_record != 1)
 		return walk->has_change == 1 ? -1 : 1;
-	one = walk->change.len;
-	other = walk->record.len;
-	order = memcmp(walk->change.key, walk->record.key,
-	    one < other ? one : other);
-	if (order == 0 && one != other)
-		order = one < other ? -1 : 1;
-	return order;
+	return record_key_compare(walk->change.key, walk->change.len,
+	    walk->record.key, walk->record.len);
 }
 
 static int

@@ -1,6 +1,9 @@
+#include <string.h>
+
 #include <stdint.h>
 
 #include "hash.h"
+#include "limit.h"
 #include "record.h"
 
 /* A BSON member is a type byte, its name with a NUL, and its value; sizeof a
@@ -23,4 +26,27 @@ record_bytes(size_t key_len, size_t data_len)
 	    MEMBER_BYTES("IsDeleted") + BOOL_BYTES +
 	    MEMBER_BYTES("UpdatedAt") + sizeof(int64_t) +
 	    MEMBER_BYTES("ContentHash") + TEXT_BYTES(HASH_TEXT_BYTES - 1);
+}
+
+int
+record_check_size(size_t key_len, size_t data_len, struct error *err)
+{
+	size_t size = record_bytes(key_len, data_len);
+
+	if (size <= MAX_RECORD_BYTES)
+		return 0;
+	return error_set(err, STATUS_PROTOCOL, "a resource whose record has"
+	    " %zu bytes; the limit is %d (16 MiB)", size, MAX_RECORD_BYTES);
+}
+
+int
+record_key_compare(const char *one, size_t one_len, const char *other,
+    size_t other_len)
+{
+	int order;
+
+	order = memcmp(one, other, one_len < other_len ? one_len : other_len);
+	if (order == 0 && one_len != other_len)
+		order = one_len < other_len ? -1 : 1;
+	return order;
 }

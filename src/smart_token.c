@@ -56,18 +56,18 @@ is_success(long status)
 static int
 make_assertion(const struct smart *smart, char **out, struct error *err)
 {
-	uint8_t random[JTI_BYTES];
-	char	jti[2 * JTI_BYTES + 1];
-	json_t *claims;
-	int	rc;
+	uint8_t	   random[JTI_BYTES];
+	char	   jti[2 * JTI_BYTES + 1];
+	json_int_t now_s = clock_now_ms() / MS_PER_SECOND;
+	json_t	  *claims;
+	int	   rc;
 
 	randombytes_buf(random, sizeof(random));
 	(void)sodium_bin2hex(jti, sizeof(jti), random, sizeof(random));
 	claims = json_pack("{s:s, s:s, s:s, s:I, s:s}",
 	    "iss", smart->client_id, "sub", smart->client_id,
-	    "aud", smart->token_url, "exp",
-	    (json_int_t)(clock_now_ms() / MS_PER_SECOND + ASSERTION_LIFE_S),
-	    "jti", jti);
+	    "aud", smart->token_url, "exp", now_s + ASSERTION_LIFE_S, "jti",
+	    jti);
 	rc = jwk_sign(smart->key, claims, out, err);
 	json_decref(claims);
 	if (rc == 0)

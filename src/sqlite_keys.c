@@ -34,8 +34,7 @@ sqlite_keys_open(struct sqlite_keys **out, struct error *err)
 	*out = NULL;
 	keys = xcalloc(1, sizeof(*keys));
 	/* An empty name: a temporary file that is unlinked at once. */
-	if (sqlite3_open_v2("", &keys->db, SQLITE_OPEN_READWRITE |
-	    SQLITE_OPEN_CREATE, NULL) != SQLITE_OK)
+	if (sqlite3_open_v2("", &keys->db, SQLITE_DB_MAKE, NULL) != SQLITE_OK)
 		(void)sqlite_db_fail(keys->db, "opening it", err);
 	else if (sqlite_db_exec(keys->db, KEYS_SCHEMA, err) == 0 &&
 	    sqlite_db_prepare(keys->db, &keys->add, err,

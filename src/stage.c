@@ -90,8 +90,7 @@ stage_open(struct stage **out, struct error *err)
 	*out = NULL;
 	stage = xcalloc(1, sizeof(*stage));
 	/* An empty name: a temporary file that is unlinked at once. */
-	if (sqlite3_open_v2("", &stage->db, SQLITE_OPEN_READWRITE |
-	    SQLITE_OPEN_CREATE, NULL) != SQLITE_OK)
+	if (sqlite3_open_v2("", &stage->db, SQLITE_DB_MAKE, NULL) != SQLITE_OK)
 		sqlite_db_fail(stage->db, "opening it", err);
 	else if (sqlite_db_exec(stage->db, STAGE_PRAGMAS, err) == 0 &&
 	    prepare_all(stage, err) == 0) {

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "record.h"
 #include "store_int.h"
 #include "store_place.h"
 #include "xalloc.h"
@@ -151,13 +152,8 @@ static int
 check_ascending(struct store_cursor *cursor, const char *key, size_t len,
     struct error *err)
 {
-	size_t common;
-	int    order;
-
-	common = len < cursor->last_len ? len : cursor->last_len;
-	order = common > 0 ? memcmp(cursor->last_key, key, common) : 0;
-	if (cursor->last_key != NULL &&
-	    (order > 0 || (order == 0 && cursor->last_len >= len)))
+	if (cursor->last_key != NULL && record_key_compare(cursor->last_key,
+	    cursor->last_len, key, len) >= 0)
 		return error_set(err, STATUS_STORE, "keys are not in ascending"
 		    " order at \"%.*s\"; the store is damaged", (int)len, key);
 	if (cursor->last_key == NULL || cursor->last_cap < len + 1) {

@@ -241,8 +241,8 @@ open_for_write(struct store_sqlite *store, enum store_mode mode,
 	if (mode == STORE_UPDATE && access(store->path, F_OK) == -1 &&
 	    errno == ENOENT)
 		return fail_missing(err);
-	if (sqlite3_open_v2(store->path, &store->db, SQLITE_OPEN_READWRITE |
-	    SQLITE_OPEN_CREATE, NULL) != SQLITE_OK)
+	if (sqlite3_open_v2(store->path, &store->db, SQLITE_DB_MAKE, NULL) !=
+	    SQLITE_OK)
 		return sqlite_db_fail(store->db, "opening it", err);
 	(void)sqlite3_busy_timeout(store->db, BUSY_TIMEOUT_MS);
 	if (check_schema(store, &is_new, err) == -1)
@@ -264,8 +264,8 @@ open_for_write(struct store_sqlite *store, enum store_mode mode,
 static int
 open_empty(struct store_sqlite *store, struct error *err)
 {
-	if (sqlite3_open_v2(":memory:", &store->db, SQLITE_OPEN_READWRITE,
-	    NULL) != SQLITE_OK)
+	if (sqlite3_open_v2(":memory:", &store->db, SQLITE_DB_MAKE, NULL) !=
+	    SQLITE_OK)
 		return sqlite_db_fail(store->db, "making an empty store", err);
 	return create_schema(store, err);
 }
@@ -281,8 +281,8 @@ open_for_read(struct store_sqlite *store, enum store_mode mode,
 			return open_empty(store, err);
 		return fail_missing(err);
 	}
-	if (sqlite3_open_v2(store->path, &store->db, SQLITE_OPEN_READONLY,
-	    NULL) != SQLITE_OK)
+	if (sqlite3_open_v2(store->path, &store->db, SQLITE_DB_READ, NULL) !=
+	    SQLITE_OK)
 		return sqlite_db_fail(store->db, "opening it", err);
 	(void)sqlite3_busy_timeout(store->db, BUSY_TIMEOUT_MS);
 	if (check_schema(store, &is_new, err) == -1)

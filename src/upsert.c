@@ -52,7 +52,8 @@ upsert_collection(struct stage *stage, struct store *store,
 
 	if (stage_plan_open(stage, tally->list, ACT__MAX, &cursor, err) == -1)
 		return -1;
-	rc = store_writer_open(store, tally->name, version, now_ms, &writer, err);
+	rc = store_writer_open(store, tally->name, version, now_ms, &writer,
+	    err);
 	if (rc == 0) {
 		rc = write_all(writer, cursor, tally->name, err);
 		if (rc == 0)

@@ -77,8 +77,6 @@ show_progress(const struct upstream *upstream)
 static int
 check_key(struct fhir_text key, size_t data_len, struct error *err)
 {
-	size_t size;
-
 	if (key.len > MAX_KEY_BYTES)
 		return error_set(err, STATUS_PROTOCOL, "a business key"
 		    " (identifier[0].value) of %zu bytes; the limit is %d",
@@ -86,12 +84,7 @@ check_key(struct fhir_text key, size_t data_len, struct error *err)
 	if (memchr(key.text, 0, key.len) != NULL)
 		return error_set(err, STATUS_PROTOCOL,
 		    "a business key (identifier[0].value) with a NUL in it");
-	size = record_bytes(key.len, data_len);
-	if (size > MAX_RECORD_BYTES)
-		return error_set(err, STATUS_PROTOCOL, "a resource whose"
-		    " record has %zu bytes; the limit is %d (16 MiB)", size,
-		    MAX_RECORD_BYTES);
-	return 0;
+	return record_check_size(key.len, data_len, err);
 }
 
 /* bundle_resource_fn: a resource goes to the stage. */

@@ -5,6 +5,9 @@ second time under valgrind.  System tests are tests/system (pytest), against
 BUILD/nompd-sync.  The last line says `NAME: N passed, N failed`; the exit
 status is 1 when anything failed or nothing ran.
 
+With --only peers these are the tests on servers that are not our own, in
+tests/peers (tests/servers/fhir/run.py starts these); all may be skipped.
+
 With --store mongodb these are the tests that go over a store, and they do so
 on the server that NOMPD_TEST_MONGODB_URI names (tests/servers/mongodb/run.py
 sets it).
@@ -19,6 +22,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CHECK_LINE = re.compile(r"Checks: (\d+), Failures: (\d+), Errors: (\d+)")
+COUNTS = re.compile(r"\d+ (passed|failed|error|skipped)")
 # What goes over a store, of the unit tests and of the system tests.
 STORE_UNITS = ["test_store_conformance*", "test_store_mongodb*"]
 STORE_SYSTEM = [f"tests/system/test_{name}.py" for name in (
@@ -52,11 +56,10 @@ def run_unit(program, prefix=()):
     return checks - failures - errors, max(bad, int(checks == 0))
 
 
-def run_system(program, store, arguments):
-    """Runs the system tests: (passed, failed, skipped)."""
-    tests = ["tests/system"] if store == "sqlite" else STORE_SYSTEM
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
-               *tests, *arguments]
+def run_pytest(tests, program, store, arguments):
+    """Runs tests of the program: (passed, failed, skipped)."""
+    command = [sys.executable, "-m", "pytest", "-q", "-rs", "-p",
+               "no:cacheprovider", *tests, *arguments]
     environment = dict(os.environ, NOMPD_SYNC=str(program),
                        NOMPD_TEST_STORE=store, PYTHONDONTWRITEBYTECODE="1")
     done = subprocess.Popen(command, cwd=ROOT, text=True, env=environment,
@@ -64,7 +67,7 @@ def run_system(program, store, arguments):
     last = ""
     for line in done.stdout:
         print(line, end="", flush=True)
-        last = line if re.search(r"\d+ (passed|failed|error)", line) else last
+        last = line if COUNTS.search(line) else last
     status = done.wait()
 
     def count(word):
@@ -82,17 +85,18 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", default="build", type=pathlib.Path)
     parser.add_argument("--valgrind", action="store_true")
-    parser.add_argument("--only", choices=["unit", "system"])
+    parser.add_argument("--only", choices=["unit", "system", "peers"])
     parser.add_argument("--store", choices=["sqlite", "mongodb"],
                         default="sqlite")
     parser.add_argument("pytest", nargs="*", help="arguments for pytest")
     arguments = parser.parse_args()
     build = (ROOT / arguments.build).resolve()
     is_mongodb = arguments.store == "mongodb"
+    is_peers = arguments.only == "peers"
     if is_mongodb and not os.environ.get("NOMPD_TEST_MONGODB_URI"):
         parser.error("--store mongodb needs NOMPD_TEST_MONGODB_URI")
     passed = failed = skipped = 0
-    if arguments.only != "system":
+    if arguments.only in (None, "unit"):
         programs = sorted({
             path for name in (STORE_UNITS if is_mongodb else ["test_*"])
             for path in build.glob(name) if path.suffix == ""})
@@ -106,14 +110,17 @@ def main():
             passed += sum(r[0] for r in results)
             failed += sum(r[1] for r in results)
     if arguments.only != "unit":
-        counts = run_system(build / "nompd-sync", arguments.store,
+        tests = (["tests/peers"] if is_peers else
+                 STORE_SYSTEM if is_mongodb else ["tests/system"])
+        counts = run_pytest(tests, build / "nompd-sync", arguments.store,
                             arguments.pytest)
         passed, failed = passed + counts[0], failed + counts[1]
         skipped = counts[2]
     tail = f", {skipped} skipped" if skipped else ""
-    name = "mongodb" if is_mongodb else arguments.build.name
+    name = ("check-peers" if is_peers else "mongodb" if is_mongodb
+            else arguments.build.name)
     print(f"{name}: {passed} passed, {failed} failed{tail}")
-    return 1 if failed or not passed else 0
+    return 1 if failed or not passed and not (is_peers and skipped) else 0
 
 
 if __name__ == "__main__":

@@ -168,7 +168,7 @@ class Sqlite:
         for name in record_collections(tables):
             for row in database.execute(
                     "SELECT _id, BusinessKey, Data, Version, IsDeleted,"
-                    f" UpdatedAt, ContentHash FROM {name}"):
+                    f" UpdatedAt, ContentHash FROM \"{name}\""):
                 assert row[0] == row[1]
                 records[name, row[0]] = Record(*row[1:])
         version, last_sync = database.execute(

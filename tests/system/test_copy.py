@@ -490,26 +490,28 @@ def check_unfinished(consumer, source, target):
 @pytest.mark.parametrize("pair", PAIRS[:2], indirect=True, ids=name_of)
 def test_every_step(bare, pair, small, target):
     consumer = Consumer(bare)
-    records = len(stores.dump(small.store).records)
+    source = own(bare, small)
+    add_extras(source, EXTRAS)
+    records = len(stores.dump(source).records)
     left = set()
     # Over a server every third one, which takes a minute or two as it is.
     stride = 1 if set(pair) == {SQLITE} else 3
     for step in range(1, MAX_STEPS, stride):
         kind_of(target).remove(target)
-        ended = copy(bare, small.store, target,
+        ended = copy(bare, source, target,
                      env={"NOMPD_STORE_KILL_AT": str(step)})
         if ended.status == 0:
             break
         assert ended.status == -signal.SIGKILL, ended.err
         assert ended.out == ""
-        check_unfinished(consumer, small.store, target)
+        check_unfinished(consumer, source, target)
         there = len(facts(target).records)
-        check_copy(copy(bare, small.store, target), small.store, target,
+        check_copy(copy(bare, source, target), source, target,
                    records - there)
         left.add(there)
     else:
         pytest.fail(f"more than {MAX_STEPS} steps")
-    check_copy(ended, small.store, target, records)
+    check_copy(ended, source, target, records)
     # Killed with none, some and all of the records there.
     assert {0, records} < left
 

@@ -143,9 +143,11 @@ START_TEST(zeroed_is_empty)
 }
 END_TEST
 
-/* The longest one. */
-#define LONG_TAG "9223372036854775807.ffffffffffffffff.r.9223372036854775807" \
-	"0123456789012345678901234567890123456"
+/* The longest one, of the longest type. */
+#define LONG_TYPE "Abcdefghijklmnopqrstuvwxyzabcdef" \
+	"abcdefghijklmnopqrstuvwxyzabcdef"
+#define LONG_TAG "9223372036854775807.ffffffffffffffff." LONG_TYPE \
+	".9223372036854775807" "01234567890123456789012345678901234567"
 _Static_assert(sizeof(LONG_TAG) == MAX_ETAG_TEXT, "it is the longest");
 
 static const char *const tags[] = { "x", TAG, LONG_TAG };

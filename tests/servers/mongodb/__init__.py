@@ -10,18 +10,17 @@ Servers are built into the folder that NOMPD_TEST_SERVERS_DIR names, by default
 build-servers/mongodb.  Several may run side by side, each with its own data on
 free ports of 127.0.0.1; all end with the process that started them.
 """
-import fcntl
 import os
-import pathlib
 import sys
+
+import building
+from processes import ServerError
 
 from . import ferretdb, java, mongod, named
 from .base import Server
-from .processes import ServerError
 
 __all__ = ["Server", "ServerError", "start"]
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
 # In the order of choice.
 KINDS = (
     (named, named.Named),
@@ -33,16 +32,12 @@ KINDS = (
 
 def folder():
     """Where servers are built."""
-    place = pathlib.Path(os.environ.get("NOMPD_TEST_SERVERS_DIR")
-                         or ROOT / "build-servers" / "mongodb").absolute()
-    place.mkdir(parents=True, exist_ok=True)
-    return place
+    return building.folder("mongodb")
 
 
 def prepare(module):
     """Builds what a kind of server needs; one process at a time."""
-    with open(folder() / "lock", "w", encoding="ascii") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with building.locked(folder()):
         module.build(folder())
 
 

@@ -13,10 +13,11 @@ import shutil
 import signal
 from urllib.parse import quote
 
-from .base import Server
-from .processes import (
+from processes import (
     PATIENCE, Disk, ServerError, children, free_port, is_listening, kill, run,
     spawn, tail, wait_until)
+
+from .base import Server
 
 FERRETDB = "2.7.0"
 POSTGRESQL = "18"

@@ -4,11 +4,12 @@ It comes from Maven's repository.  It knows no login, no TLS, and has lost all
 it held after a kill.
 """
 import pathlib
-import shutil
+
+import building
+from processes import (
+    ServerError, free_port, is_listening, kill, spawn, tail, wait_until)
 
 from .base import Server
-from .processes import (
-    ServerError, free_port, is_listening, kill, run, spawn, tail, wait_until)
 
 VERSION = "1.47.0"
 SOURCES = ("pom.xml", "MemoryServer.java")
@@ -18,11 +19,9 @@ MAX_TRIES = 5       # ports that may turn out to be taken
 
 def why_not(_):
     """Why it cannot be had here; None when it can."""
-    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
-    if missing:
-        return (f"mongo-java-server: not found: {', '.join(missing)}"
-                " (Debian packages maven and default-jdk-headless)")
-    return None
+    return building.missing(
+        "mongo-java-server", TOOLS,
+        "Debian packages maven and default-jdk-headless")
 
 
 def target(servers):
@@ -31,17 +30,12 @@ def target(servers):
 
 def build(servers):
     """Fetches it, and compiles the class that starts it."""
-    if target(servers).exists():
-        return
-    partial = pathlib.Path(f"{target(servers)}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    for name in SOURCES:
-        shutil.copy(pathlib.Path(__file__).parent / "java" / name, partial)
-    run(["mvn", "-q", "-B", "-Dstyle.color=never",
+    here = pathlib.Path(__file__).parent / "java"
+    building.assemble(
+        target(servers), [here / name for name in SOURCES],
+        ["mvn", "-q", "-B", "-Dstyle.color=never",
          f"-Dserver.version={VERSION}", "compile",
-         "dependency:copy-dependencies"], cwd=partial)
-    partial.rename(target(servers))
+         "dependency:copy-dependencies"])
 
 
 class MongoJavaServer(Server):

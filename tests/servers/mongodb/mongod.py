@@ -6,10 +6,11 @@ import time
 import pymongo
 import pymongo.errors
 
-from .base import Server
-from .processes import (
+from processes import (
     PATIENCE, ServerError, free_port, is_listening, kill, run, spawn, tail,
     wait_until)
+
+from .base import Server
 
 PAUSE = 0.1         # seconds between two looks
 MAX_TRIES = 5       # ports that may turn out to be taken

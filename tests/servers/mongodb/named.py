@@ -4,8 +4,9 @@ import os
 import pymongo
 import pymongo.errors
 
+from processes import ServerError
+
 from .base import Server
-from .processes import ServerError
 
 VARIABLE = "NOMPD_TEST_MONGODB_URI"
 PATIENCE_MS = 10000

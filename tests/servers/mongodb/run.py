@@ -7,16 +7,14 @@ NOMPD_TEST_MONGODB_TLS_URI, with its CA in NOMPD_TEST_MONGODB_CA.  The server
 ends with COMMAND, and so does this, with its status.
 """
 import argparse
-import os
 import pathlib
-import signal
-import subprocess
 import sys
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 import mongodb  # noqa: E402
+from commands import end_in_order, run_with  # noqa: E402
 
 
 def variables(server):
@@ -27,31 +25,13 @@ def variables(server):
     return {name: str(value) for name, value in found.items() if value}
 
 
-def run(command, server):
-    """The status of the command, which never outlives this."""
-    with subprocess.Popen(command, env={**os.environ, **variables(server)}
-                          ) as process:
-        try:
-            status = process.wait()
-        except BaseException:
-            process.terminate()
-            raise
-    return status if status >= 0 else 128 - status
-
-
-def end(number, _):
-    """Ends like an interrupt, so that all is put away."""
-    sys.exit(128 + number)
-
-
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--build-only", action="store_true")
     parser.add_argument("command", nargs="*")
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGHUP, end)
+    end_in_order()
     try:
         server = mongodb.start(arguments.build_only)
     except mongodb.ServerError as error:
@@ -61,7 +41,8 @@ def main():
         return 0
     with server:
         print(f"MongoDB server for the tests: {server.name}", flush=True)
-        return run(arguments.command, server) if arguments.command else 0
+        return (run_with(arguments.command, variables(server))
+                if arguments.command else 0)
 
 
 if __name__ == "__main__":

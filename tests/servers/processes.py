@@ -32,16 +32,16 @@ def spawn(command, log, **options):
                                 stdout=out, stderr=out, **options)
 
 
-def wait_until(process, log, is_ready):
+def wait_until(process, log, is_ready, patience=PATIENCE):
     """True once it is ready, False when the process has ended before."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + patience
     while process.poll() is None:
         if is_ready():
             return True
         if time.monotonic() > end:
             kill(process)
             raise ServerError(f"{process.args[4]} does not get ready within"
-                              f" {PATIENCE} seconds:\n{tail(log)}")
+                              f" {patience} seconds:\n{tail(log)}")
         time.sleep(PAUSE)
     return False
 
