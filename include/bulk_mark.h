@@ -25,8 +25,11 @@ struct bulk_mark {
 				  * counted; of all when there was none */
 };
 
-/* Fills *mark for source: the kick-off's URL without _since. */
-int bulk_mark_find(struct store *store, const char *source,
+/*
+ * Fills *mark for source: the kick-off's URL without _since.  since_full need
+ * not be counted beyond most: the history may be long.
+ */
+int bulk_mark_find(struct store *store, const char *source, uint64_t most,
     struct bulk_mark *mark, struct error *err);
 
 /* What a run notes of itself. */

@@ -122,7 +122,8 @@ decide(struct bulk *bulk, struct error *err)
 {
 	const struct bulk_options *opts = &bulk->opts->bulk;
 
-	if (bulk_mark_find(bulk->store, bulk->source, &bulk->mark, err) == -1)
+	if (bulk_mark_find(bulk->store, bulk->source, opts->reconcile_every,
+	    &bulk->mark, err) == -1)
 		return -1;
 	bulk->asked = (struct bulk_request){
 		.base = bulk->opts->upstream,

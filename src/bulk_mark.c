@@ -82,7 +82,7 @@ take_entry(const bson_t *bulk, struct bulk_mark *mark)
 }
 
 int
-bulk_mark_find(struct store *store, const char *source,
+bulk_mark_find(struct store *store, const char *source, uint64_t most,
     struct bulk_mark *mark, struct error *err)
 {
 	struct store_cursor *cursor;
@@ -103,7 +103,8 @@ bulk_mark_find(struct store *store, const char *source,
 			is_cut |= !mark->is_there && takes_away(&entry, &bulk);
 			continue;
 		}
-		if (take_entry(&bulk, mark))
+		if (take_entry(&bulk, mark) ||
+		    (mark->is_there && mark->since_full >= most))
 			break;
 	}
 	mark->is_complete &= !is_cut;

@@ -250,7 +250,8 @@ START_TEST(other_job_note)
 }
 END_TEST
 
-#define HEX "abababababababababababababababababababababababababababababababab"
+#define DIGEST \
+	"abababababababababababababababababababababababababababababababab"
 
 static const char *const files[] = {
 	"{}",
@@ -258,10 +259,10 @@ static const char *const files[] = {
 	"{'Number':5,'Bytes':1,'Digest':1}",
 	"{'Number':5,'Bytes':1,'Digest':''}",
 	"{'Number':5,'Bytes':1,'Digest':'ab'}",
-	"{'Number':5,'Bytes':1,'Digest':'" HEX "ab'}",
-	"{'Number':5,'Bytes':1,'Digest':'x" HEX "','Link':'" HEX "'}",
-	"{'Number':5,'Bytes':1,'Digest':'" HEX "'}",
-	"{'Number':5,'Bytes':1,'Digest':'" HEX "','Link':'x'}",
+	"{'Number':5,'Bytes':1,'Digest':'" DIGEST "ab'}",
+	"{'Number':5,'Bytes':1,'Digest':'x" DIGEST "','Link':'" DIGEST "'}",
+	"{'Number':5,'Bytes':1,'Digest':'" DIGEST "'}",
+	"{'Number':5,'Bytes':1,'Digest':'" DIGEST "','Link':'x'}",
 };
 
 /* A file note that cannot be understood hides none of the others. */

@@ -55,7 +55,7 @@ mark_is(const char *source, struct bulk_mark expected)
 
 	memset(&mark, 0xff, sizeof(mark));
 	CHECK(store_begin(store, &err));
-	CHECK(bulk_mark_find(store, source, &mark, &err));
+	CHECK(bulk_mark_find(store, source, MAX_ENTRIES, &mark, &err));
 	ck_assert_int_eq(mark.is_there, expected.is_there);
 	ck_assert_int_eq(mark.transaction_us, expected.transaction_us);
 	ck_assert_int_eq(mark.is_complete, expected.is_complete);
@@ -145,6 +145,30 @@ START_TEST(found)
 }
 END_TEST
 
+/* Nobody reads on in a long history for a number that is not asked for. */
+START_TEST(counts_no_further)
+{
+	struct store	*store;
+	struct bulk_mark mark;
+	int		 i;
+
+	store_close(open_store(STORE_WRITE));
+	add_json(FULL(TIME));
+	for (i = 0; i < 5; i++)
+		add_json(PART(LATER));
+	store = open_store(STORE_READ);
+	CHECK(store_begin(store, &err));
+	for (i = 1; i <= 5; i++) {
+		CHECK(bulk_mark_find(store, SOURCE, (uint64_t)i, &mark, &err));
+		ck_assert(mark.is_there);
+		ck_assert_uint_eq(mark.since_full, i);
+	}
+	CHECK(bulk_mark_find(store, SOURCE, 0, &mark, &err));
+	ck_assert_uint_eq(mark.since_full, 1);
+	store_close(store);
+}
+END_TEST
+
 /* Tallies that are no BSON at all. */
 START_TEST(damaged_entry)
 {
@@ -160,7 +184,7 @@ START_TEST(store_not_there)
 	struct store	*store = open_store(STORE_DRY);
 	struct bulk_mark mark = { .is_there = true };
 
-	CHECK(bulk_mark_find(store, SOURCE, &mark, &err));
+	CHECK(bulk_mark_find(store, SOURCE, 1, &mark, &err));
 	ck_assert(!mark.is_there);
 	ck_assert_uint_eq(mark.since_full, 0);
 	store_close(store);
@@ -225,6 +249,7 @@ main(void)
 	tcase_set_timeout(tests, 60);
 	tcase_add_loop_test(tests, found, 0, LENGTH_OF(histories));
 	tcase_add_test(tests, damaged_entry);
+	tcase_add_test(tests, counts_no_further);
 	tcase_add_test(tests, store_not_there);
 	tcase_add_loop_test(tests, made_and_found, 0, LENGTH_OF(notes));
 	suite_add_tcase(suite, tests);
