@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -80,6 +81,19 @@ check_folder(const struct bulk_spool *spool, struct error *err)
 	    " 0700", spool->folder);
 }
 
+/* The files of two runs have the same names.  A crash keeps no lock. */
+static int
+lock_folder(const struct bulk_spool *spool, struct error *err)
+{
+	if (flock(spool->fd, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	if (errno != EWOULDBLOCK)
+		return fail(spool, "lock it", err);
+	return error_set(err, STATUS_BUSY, "the spool %s (--spool) is in use by"
+	    " another run; want a folder of its own for each store",
+	    spool->folder);
+}
+
 static int
 open_folder(struct bulk_spool *spool, struct error *err)
 {
@@ -89,7 +103,9 @@ open_folder(struct bulk_spool *spool, struct error *err)
 	    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (spool->fd == -1)
 		return fail(spool, "open it", err);
-	return check_folder(spool, err);
+	if (check_folder(spool, err) == -1)
+		return -1;
+	return lock_folder(spool, err);
 }
 
 int
