@@ -252,8 +252,8 @@ START_TEST(other_job_note)
 }
 END_TEST
 
-#define DIGEST "abababababababababababababababab" \
-    "abababababababababababababababab"
+#define DIGEST \
+	"abababababababababababababababababababababababababababababababab"
 
 static const char *const files[] = {
 	"{}",
