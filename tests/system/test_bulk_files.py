@@ -435,6 +435,7 @@ def test_older_never_overwrites_newer(bulk, server, args):
                              time=LATER)]
     ended = bulk.run(*args)
     assert ended.counts[:2] == (0, 0) and ended.counts[3] == 0
+    assert "Patient: 1 skipped: older" in ended.err
     assert bulk.records("Patient")["1"]["name"] == "new"
 
 

@@ -357,6 +357,19 @@ def test_spool(bulk, server):
     assert not place.exists() or list(place.iterdir()) == []
 
 
+def test_a_spool_of_two_stores(bulk, server):
+    """The files of one never get into the other."""
+    server.exports = [Export(files())]
+    hold(server, 3)
+    place = bulk.folder / "elsewhere"
+    process = bulk.start(*ONE, "--spool", place)
+    server.wait_for_file(3)
+    other = f"sqlite:{bulk.folder / 'other.db'}"
+    bulk.run("--spool", place, "--store", other).failed(75, "in use", "store")
+    assert process.poll() is None
+    kill(bulk, process)
+
+
 def test_a_spool_that_cannot_be_made(bulk, server):
     server.exports = [Export(files())]
     (bulk.folder / "file").write_text("x")
