@@ -29,6 +29,7 @@ struct downloads {
 	struct bulk *bulk;
 	size_t	     next; /* not given to a lane yet */
 	size_t	     done;
+	size_t	     fetched; /* of these, by this run */
 	uint64_t     bytes;
 };
 
@@ -102,12 +103,21 @@ is_last_line_cut(const struct lane *lane)
 	return !is_whole;
 }
 
+static void
+unmeasured(void *ctx)
+{
+	struct lane *lane = ctx;
+
+	lane->now->is_unmeasured = true;
+}
+
 static bool
 is_cut(void *ctx)
 {
 	(void)ctx;
-	/* Nothing else is looked at before all files are here. */
-	return true;
+	/* Such a file is fetched again by its end; no other fault is cured by
+	 * that. */
+	return false;
 }
 
 /* The link that the manifest has for the lane's file.  Where the server says
@@ -176,12 +186,14 @@ end_file(void *ctx, const char *url, char **next, struct error *err)
 	if (bulk_spool_end(bulk->spool, &lane->out, note.digest, err) == -1)
 		return -1;
 	bulk_link_digest(lane->url, bulk->links_want_query, note.link);
-	if (!bulk->opts->dry_run &&
+	/* Whatever is not known to be whole another run fetches again. */
+	if (!bulk->opts->dry_run && !lane->now->is_unmeasured &&
 	    bulk_journal_add(bulk->store, &note, err) == -1)
 		return -1;
 	lane->now->is_here = true;
 	lane->now->bytes = note.bytes;
 	lane->all->done++;
+	lane->all->fetched++;
 	show_progress(lane->all);
 	if (take_next(lane))
 		*next = xstrdup(lane->url);
@@ -196,9 +208,14 @@ refused(void *ctx, long status, char **url, struct error *err)
 	struct bulk *bulk = lane->all->bulk;
 	const char  *fresh = bulk_file_of(bulk, lane->now)->url;
 
-	if ((status != 401 && status != 403 && status != 404 &&
-	    status != 410) || lane->now->refreshes >= MAX_REFRESHES)
+	if (status != 401 && status != 403 && status != 404 && status != 410)
 		return 0;
+	if (lane->now->refreshes >= MAX_REFRESHES) {
+		if (status != 401)
+			err->status = STATUS_UNAVAILABLE;
+		return error_prefix(err, "the links of %d fresh manifests are"
+		    " refused as well", MAX_REFRESHES);
+	}
 	lane->now->refreshes++;
 	/* Unless another lane has just read it. */
 	if (strcmp(fresh, lane->url) == 0) {
@@ -216,6 +233,7 @@ static const struct http_sink sink = {
 	.begin = begin_file,
 	.body = take_body,
 	.end = end_file,
+	.unmeasured = unmeasured,
 	.is_cut = is_cut,
 	.describe = outcome_describe_body,
 	.refused = refused,
@@ -339,7 +357,7 @@ bulk_download_all(struct bulk *bulk, struct error *err)
 	rc = run_lanes(bulk, &all, err);
 	log_progress_end();
 	if (rc == 0)
-		log_info("%zu file%s, %" PRIu64 " bytes fetched", all.done,
-		    all.done == 1 ? "" : "s", all.bytes);
+		log_info("%zu file%s, %" PRIu64 " bytes fetched", all.fetched,
+		    all.fetched == 1 ? "" : "s", all.bytes);
 	return rc;
 }

@@ -15,6 +15,8 @@
 #include "xalloc.h"
 
 #define US_PER_MS 1000
+/* What a server's clock may be ahead of ours. */
+#define MAX_AHEAD_MS (24LL * 60 * 60 * 1000)
 
 static size_t
 count_words(char *const *words)
@@ -91,14 +93,36 @@ choose_since(struct bulk *bulk)
 	return bulk->since;
 }
 
+/* Is the export of a part of the server's resources of its types? */
+static bool
+is_part(const struct bulk *bulk)
+{
+	return bulk->level[0] != '\0' || bulk->opts->bulk.filters != NULL ||
+	    bulk->opts->bulk.elements != NULL;
+}
+
+/* What a part does not have is not gone, if the store is of more than that. */
+static int
+check_scope(struct bulk *bulk, struct error *err)
+{
+	bool is_other;
+
+	if (bulk_mark_is_other_scope(bulk->store, bulk->source, &is_other,
+	    err) == -1)
+		return -1;
+	if (!is_other)
+		return 0;
+	return error_set(err, STATUS_USAGE, "store %s: the last run was of"
+	    " another level, server, filters or elements; what this export (%s)"
+	    " does not have would be deleted; want another --store for it, or"
+	    " --save merge", store_name(bulk->store), bulk->source);
+}
+
 /* Conversion wants all of a type: which of the runs can say so? */
 static bool
 will_be_complete(const struct bulk *bulk)
 {
-	const struct bulk_options *opts = &bulk->opts->bulk;
-
-	if (bulk->level[0] != '\0' || opts->filters != NULL ||
-	    opts->elements != NULL)
+	if (is_part(bulk))
 		return false;
 	if (bulk->asked.since == NULL)
 		return true;
@@ -140,6 +164,8 @@ decide(struct bulk *bulk, struct error *err)
 	};
 	bulk->overwrites = bulk->asked.since == NULL &&
 	    (opts->save != SAVE_MERGE || is_reconcile_due(bulk));
+	if (bulk->overwrites && is_part(bulk) && check_scope(bulk, err) == -1)
+		return -1;
 	bulk->has_gap = leaves_gap(bulk);
 	bulk->is_complete = will_be_complete(bulk);
 	bulk->request = xasprintf("%s _since=%s save=%s", bulk->source,
@@ -326,6 +352,22 @@ fail_old(const struct bulk *bulk, struct error *err)
 	    " written", bulk->manifest.transaction_time, last);
 }
 
+/* A time that is far ahead would make every later export an old one. */
+static bool
+is_ahead(const struct bulk *bulk)
+{
+	return bulk->manifest.transaction_us / US_PER_MS >
+	    clock_now_ms() + MAX_AHEAD_MS;
+}
+
+static int
+fail_ahead(const struct bulk *bulk, struct error *err)
+{
+	return error_set(err, STATUS_PROTOCOL, "the export's transactionTime"
+	    " %s is more than a day ahead of the clock here; one of the two is"
+	    " wrong; nothing was written", bulk->manifest.transaction_time);
+}
+
 /* The manifest of a job that another run has left: 1 = it is of no use. */
 static int
 poll_resumed(struct bulk *bulk, struct error *err)
@@ -350,15 +392,24 @@ poll_resumed(struct bulk *bulk, struct error *err)
 static int
 get_manifest(struct bulk *bulk, struct error *err)
 {
-	int rc;
+	struct error ignored;
+	int	     rc;
 
 	if (!bulk->opts->dry_run && resume(bulk, err) == -1)
 		return -1;
 	rc = bulk->poll_url != NULL ? poll_resumed(bulk, err) : 1;
 	if (rc != 1)
 		return rc;
-	if (kick_off(bulk, err) == -1 || poll(bulk, &bulk->manifest, err) != 0)
+	if (kick_off(bulk, err) == -1)
 		return -1;
+	rc = poll(bulk, &bulk->manifest, err);
+	/* There is nothing to go on with. */
+	if (rc == 1)
+		(void)drop_job(bulk, &ignored);
+	if (rc != 0)
+		return -1;
+	if (is_ahead(bulk))
+		return fail_ahead(bulk, err);
 	if (bulk->mark.is_there &&
 	    bulk->manifest.transaction_us <= bulk->mark.transaction_us)
 		return fail_old(bulk, err);
@@ -417,14 +468,24 @@ bulk_fetch(struct bulk *bulk, struct error *err)
 	return bulk_download_all(bulk, err);
 }
 
+/* The store will have all resources of the types. */
+static bool
+is_proved(const struct bulk *bulk)
+{
+	return bulk->is_complete && bulk->bad == 0 && !bulk->is_unproved;
+}
+
 bool
 bulk_is_convertible(const struct bulk *bulk, const char **why)
 {
 	if (bulk->bad > 0)
 		*why = "there are bad records";
-	else if (!bulk->is_complete)
-		*why = "the export is not of all their resources";
-	return bulk->is_complete && bulk->bad == 0;
+	else if (bulk->is_unproved)
+		*why = "a file may lack its end";
+	else
+		*why = "the export is not of all their resources"
+		    " (--full-refresh gets them)";
+	return is_proved(bulk);
 }
 
 const bson_t *
@@ -436,7 +497,7 @@ bulk_note(struct bulk *bulk)
 		.since = bulk->asked.since,
 		.transaction = bulk->manifest.transaction_time,
 		.overwrites = bulk->overwrites,
-		.is_complete = bulk->is_complete && bulk->bad == 0,
+		.is_complete = is_proved(bulk),
 		.has_gap = bulk->has_gap,
 		.files = bulk->n_downloads,
 		.bytes = bulk->bytes,

@@ -23,6 +23,7 @@ struct bulk_download {
 	uint64_t       bytes; /* of a file that is here */
 	unsigned       refreshes;
 	bool	       was_cut; /* and is fetched once more */
+	bool	       is_unmeasured; /* nothing tells that it is whole */
 };
 
 /* A resource type of the run, and what a file of it may hold. */
@@ -65,6 +66,7 @@ struct bulk {
 	int		  quarantine; /* its list; -1: none */
 	uint64_t	  bytes;
 	uint64_t	  bad;
+	bool		  is_unproved; /* a file may lack its end */
 	bson_t		  messages; /* an array of texts */
 	uint32_t	  n_messages;
 	bson_t		  note;
@@ -102,6 +104,14 @@ struct bulk_bad {
 /* Stages it as a record of COLLECTION_QUARANTINE. */
 int bulk_quarantine_add(struct bulk *bulk, const struct bulk_bad *bad,
     struct error *err);
+/*
+ * After a full export without bad records: wishes the records of its types
+ * away, which are good now, or gone.
+ */
+int bulk_quarantine_empty(struct bulk *bulk, struct error *err);
+/* The run's type with the name of len bytes, or NULL. */
+struct bulk_type *bulk_find_type(const struct bulk *bulk, const char *name,
+    size_t len);
 /* Keeps a message of the server for the history, up to MAX_MESSAGES. */
 void bulk_note_message(struct bulk *bulk, const char *text);
 

@@ -254,8 +254,11 @@ judge(struct bulk_wait *wait, const struct http_call *call,
 		rc = bulk_refused(wait, answer, answer->status, err);
 	if (rc != -1)
 		return rc;
-	error_put_before(err, "%s (%s %.*s)", wait->name, call->method,
-	    (int)strcspn(call->url, "?"), call->url);
+	error_put_before(err, "%s (%s %.*s)%s", wait->name, call->method,
+	    (int)strcspn(call->url, "?"), call->url,
+	    answer->status == BULK_HTTP_BAD_REQUEST ||
+	    answer->status == BULK_HTTP_NOT_FOUND ?
+	    ", check --upstream, --group and --type" : "");
 	if (answer->status < BULK_HTTP_BAD_REQUEST)
 		return -1;
 	/* Nothing was begun that could be broken. */

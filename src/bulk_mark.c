@@ -1,7 +1,6 @@
 #include <string.h>
 
 #include "bulk_mark.h"
-#include "collection.h"
 #include "history.h"
 #include "xalloc.h"
 
@@ -44,26 +43,6 @@ get_bulk(const struct store_history *entry, bson_t *out)
 	return bson_init_static(out, data, len);
 }
 
-/* Has a run of another source, which was for a part of the server, deleted what
- * conversion wants, being absent there? */
-static bool
-takes_away(const struct store_history *entry, const bson_t *bulk)
-{
-	const char     *save = text_of(bulk, "Save");
-	enum collection i;
-	bson_t		tallies;
-
-	if (save == NULL || strcmp(save, "overwrite") != 0 ||
-	    is_set(bulk, "Complete") ||
-	    !bson_init_static(&tallies, entry->tallies, entry->tallies_len))
-		return false;
-	for (i = 0; i < COLLECTION_RAW_MAX; i++) {
-		if (bson_has_field(&tallies, collection_resource_type(i)))
-			return true;
-	}
-	return false;
-}
-
 /* Takes an entry of the source; true when nothing older matters. */
 static bool
 take_entry(const bson_t *bulk, struct bulk_mark *mark)
@@ -81,35 +60,142 @@ take_entry(const bson_t *bulk, struct bulk_mark *mark)
 	return false;
 }
 
+/* Calls fn for the bulk runs, newest first, until it says true. */
+static int
+each_run(struct store *store, bool (*fn)(void *ctx,
+    const struct store_history *entry, const bson_t *bulk), void *ctx,
+    struct error *err)
+{
+	struct store_cursor *cursor;
+	struct store_history entry;
+	bson_t		     bulk;
+	int		     rc;
+
+	if (store_history_open(store, MAX_MARK_ENTRIES, &cursor, err) == -1)
+		return -1;
+	while ((rc = store_history_next(cursor, &entry, err)) == 1) {
+		if (get_bulk(&entry, &bulk) && fn(ctx, &entry, &bulk))
+			break;
+	}
+	store_cursor_close(cursor);
+	return rc == -1 ? -1 : 0;
+}
+
+struct search {
+	const char	 *source;
+	uint64_t	  most;
+	struct bulk_mark *mark;
+};
+
+static bool
+search_mark(void *ctx, const struct store_history *entry, const bson_t *bulk)
+{
+	struct search	 *search = ctx;
+	struct bulk_mark *mark = search->mark;
+	const char	 *text = text_of(bulk, "Source");
+
+	(void)entry;
+	if (text == NULL || strcmp(text, search->source) != 0)
+		return false;
+	return take_entry(bulk, mark) ||
+	    (mark->is_there && mark->since_full >= search->most);
+}
+
 int
 bulk_mark_find(struct store *store, const char *source, uint64_t most,
     struct bulk_mark *mark, struct error *err)
 {
-	struct store_cursor *cursor;
-	struct store_history entry;
-	const char	    *text;
-	bson_t		     bulk;
-	bool		     is_cut = false;
-	int		     rc;
+	struct search search = {
+		.source = source,
+		.most = most,
+		.mark = mark,
+	};
 
 	*mark = (struct bulk_mark){ 0 };
-	if (store_history_open(store, MAX_MARK_ENTRIES, &cursor, err) == -1)
-		return -1;
-	while ((rc = store_history_next(cursor, &entry, err)) == 1) {
-		if (!get_bulk(&entry, &bulk))
-			continue;
-		text = text_of(&bulk, "Source");
-		if (text == NULL || strcmp(text, source) != 0) {
-			is_cut |= !mark->is_there && takes_away(&entry, &bulk);
-			continue;
-		}
-		if (take_entry(&bulk, mark) ||
-		    (mark->is_there && mark->since_full >= most))
-			break;
+	return each_run(store, search_mark, &search, err);
+}
+
+/* The source without its types: a URL, a blank, and words with one each. */
+static const char *
+skip_types(const char *words)
+{
+	static const char types[] = " _type=";
+
+	if (strncmp(words, types, strlen(types)) != 0)
+		return words;
+	return words + 1 + strcspn(words + 1, " ");
+}
+
+static bool
+is_same_scope(const char *one, const char *other)
+{
+	size_t len = strcspn(one, " ");
+
+	return strcspn(other, " ") == len && memcmp(one, other, len) == 0 &&
+	    strcmp(skip_types(one + len), skip_types(other + len)) == 0;
+}
+
+struct scope {
+	const char *source;
+	bool	    is_other;
+};
+
+static bool
+compare_scope(void *ctx, const struct store_history *entry, const bson_t *bulk)
+{
+	struct scope *scope = ctx;
+	const char   *text = text_of(bulk, "Source");
+
+	(void)entry;
+	scope->is_other = text != NULL && !is_same_scope(text, scope->source);
+	return true;
+}
+
+int
+bulk_mark_is_other_scope(struct store *store, const char *source,
+    bool *out, struct error *err)
+{
+	struct scope scope = { .source = source };
+	int	     rc;
+
+	rc = each_run(store, compare_scope, &scope, err);
+	*out = scope.is_other;
+	return rc;
+}
+
+struct wanted {
+	const char *type;
+	bool	    is_complete;
+};
+
+static bool
+look_for_type(void *ctx, const struct store_history *entry, const bson_t *bulk)
+{
+	struct wanted *wanted = ctx;
+	bson_t	       tallies;
+
+	if (!bson_init_static(&tallies, entry->tallies, entry->tallies_len) ||
+	    !bson_has_field(&tallies, wanted->type))
+		return false;
+	wanted->is_complete = is_set(bulk, "Complete");
+	return true;
+}
+
+int
+bulk_mark_has_all(struct store *store, const char *const types[], size_t n,
+    bool *out, struct error *err)
+{
+	struct wanted wanted;
+	size_t	      i;
+
+	*out = true;
+	for (i = 0; i < n && *out; i++) {
+		wanted = (struct wanted){ .type = types[i] };
+		if (each_run(store, look_for_type, &wanted, err) == -1)
+			return -1;
+		*out = wanted.is_complete;
 	}
-	mark->is_complete &= !is_cut;
-	store_cursor_close(cursor);
-	return rc == -1 ? -1 : 0;
+	return 0;
 }
 
 static void
@@ -129,9 +215,7 @@ bulk_mark_make(const struct bulk_note *note, bson_t *out)
 	    BSON_APPEND_UTF8(out, "TransactionTime", note->transaction) &&
 	    BSON_APPEND_UTF8(out, "Save", note->overwrites ? "overwrite" :
 	    "merge"));
-	/* What was put aside is missing in the store. */
-	must(BSON_APPEND_BOOL(out, "Full", note->since == NULL &&
-	    note->bad == 0) &&
+	must(BSON_APPEND_BOOL(out, "Full", note->since == NULL) &&
 	    BSON_APPEND_BOOL(out, "Complete", note->is_complete) &&
 	    (!note->has_gap || BSON_APPEND_BOOL(out, "Gap", true)) &&
 	    BSON_APPEND_INT64(out, "Files", (int64_t)note->files) &&

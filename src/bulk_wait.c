@@ -65,8 +65,11 @@ bulk_refused(struct bulk_wait *wait, const struct http_answer *answer,
 		return BULK_AGAIN;
 	}
 	/* A server that says what went wrong, and that it will stay so. */
-	if (kind != OUTCOME_FINAL)
-		err->status = STATUS_UNAVAILABLE;
+	if (kind == OUTCOME_FINAL)
+		return error_prefix(err, "it failed on the server (asked %u"
+		    " time%s)", wait->failures + 1,
+		    wait->failures == 0 ? "" : "s");
+	err->status = STATUS_UNAVAILABLE;
 	return error_prefix(err, "no usable answer in %u attempt%s",
 	    wait->failures + 1, wait->failures == 0 ? "" : "s");
 }

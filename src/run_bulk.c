@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "bulk.h"
+#include "bulk_mark.h"
 #include "collection.h"
 #include "fhir.h"
 #include "hash.h"
@@ -114,9 +115,9 @@ find_converted(const struct run *run, struct bulk *bulk,
 	return 0;
 }
 
-/* The groups of a store come from one kind of upstream. */
+/* Does the store follow the three lists of the api mode?  1, 0, -1. */
 static int
-check_store(struct run *run, struct error *err)
+follows_lists(struct run *run, struct error *err)
 {
 	struct store_counts counts;
 	enum collection	    i;
@@ -126,13 +127,22 @@ check_store(struct run *run, struct error *err)
 		    err) == -1)
 			return -1;
 		if (counts.live > 0)
-			return error_set(err, STATUS_USAGE, "store %s follows"
-			    " the three lists of --mode api (%s has records);"
-			    " want another --store for --mode bulk with these"
-			    " types", store_name(run->store),
-			    collection_name(i));
+			return 1;
 	}
 	return 0;
+}
+
+/* The groups of a store come from one kind of upstream. */
+static int
+check_store(struct run *run, struct error *err)
+{
+	int rc;
+
+	rc = follows_lists(run, err);
+	return rc != 1 ? rc : error_set(err, STATUS_USAGE,
+	    "store %s follows the three lists of --mode api; want another"
+	    " --store for --mode bulk with these types",
+	    store_name(run->store));
 }
 
 static int
@@ -156,10 +166,17 @@ convert(struct run *run, struct bulk *bulk, struct error *err)
 int
 run_restage(struct run *run, struct error *err)
 {
-	int	 lists[COLLECTION_RAW_MAX];
-	uint64_t count;
-	int	 none, i;
+	int	    lists[COLLECTION_RAW_MAX];
+	uint64_t    count;
+	const char *types[COLLECTION_RAW_MAX];
+	bool	    has_all;
+	int	    none, i, rc;
 
+	rc = follows_lists(run, err);
+	if (rc != 0)
+		return rc == 1 ? 0 : -1;
+	for (i = 0; i < COLLECTION_RAW_MAX; i++)
+		types[i] = collection_resource_type(i);
 	/* A list without a plan: the records are as they are. */
 	none = stage_add_list(run->stage, err);
 	if (none == -1)
@@ -168,7 +185,15 @@ run_restage(struct run *run, struct error *err)
 		lists[i] = none;
 	if (restage_all(run, lists, &count, err) == -1)
 		return -1;
-	return count > 0;
+	if (count == 0)
+		return 0;
+	if (bulk_mark_has_all(run->store, types, COLLECTION_RAW_MAX, &has_all,
+	    err) == -1)
+		return -1;
+	return has_all ? 1 : error_set(err, STATUS_USAGE, "store %s: reconvert"
+	    " wants all resources of %s, %s and %s; a full export of these"
+	    " types gets them", store_name(run->store), types[0], types[1],
+	    types[2]);
 }
 
 static int

@@ -265,8 +265,8 @@ def test_conversion_of_some_types(bulk, server):
     assert len(groups(bulk)) == 6
 
 
-def test_conversion_after_a_part_of_the_server(bulk, server):
-    """What the part did not have is deleted, and no proof of anything."""
+def test_a_part_of_the_server_deletes_nothing(bulk, server):
+    """What a part does not have is not gone."""
     types = ("PlanDefinition", "ActivityDefinition", "RegulatedAuthorization")
 
     def definitions(*ids):
@@ -276,17 +276,20 @@ def test_conversion_after_a_part_of_the_server(bulk, server):
     server.exports = [
         Export(definitions("a", "b", "c"), time="2025-01-01T00:00:00Z"),
         Export(definitions("a"), time="2025-01-02T00:00:00Z"),
-        Export(time="2025-01-03T00:00:00Z"),
         Export(definitions("a", "b"), time="2025-01-04T00:00:00Z")]
     assert bulk.run(*args).status == 0
     all_of_it = groups(bulk)
-    assert bulk.run(*args, "--type-filter",
-                    "PlanDefinition?name=a").status == 0
-    ended = bulk.run(*args, "--since", "auto")
-    assert ended.counts == (0, 0, 0, 0)
+    before = bulk.dump()
+    for part in (("--type-filter", "PlanDefinition?name=a"),
+                 ("--group", "g"), ("--patients",), ("--elements", "id")):
+        bulk.run(*args, *part).failed(64, "another level", "--save merge")
+    assert bulk.dump() == before and len(server.jobs) == 1
+    ended = bulk.run(*args, "--type-filter", "PlanDefinition?name=a",
+                     "--save", "merge")
+    assert ended.counts == (0, 0, 3, 0)
     assert "no conversion" in ended.err
     assert groups(bulk) == all_of_it
-    assert bulk.run(*args).counts == (0, 3, 7, 2)
+    assert bulk.run(*args).counts == (0, 0, 10, 5)
 
 
 def test_conversion_after_an_increment(bulk, server):

@@ -69,10 +69,9 @@ static const struct {
 	    "", { .stale = 1, .live = 1 } },
 	{ { { "a", 1, NULL, false } }, { { "a", 2, "'source':'s'" SUBSET,
 	    false } }, true, "", { .stale = 1, .live = 1 } },
-	/* A tombstone's data counts as well: an old file brings nothing
-	 * back. */
-	{ { { "a", 1, T2, true } }, { { "a", 2, T1, false } }, true, "",
-	    { .stale = 1 } },
+	/* What the server has is there, also when it was newer once. */
+	{ { { "a", 1, T2, true } }, { { "a", 2, T1, false } }, true, "~a:2",
+	    { .updated = 1 } },
 	/* Not stale: newer, as old, whole, and what has no age. */
 	{ { { "a", 1, T1, false } }, { { "a", 2, T2, false } }, true, "~a:2",
 	    { .updated = 1, .live = 1 } },
