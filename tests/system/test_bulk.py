@@ -301,3 +301,15 @@ def test_conversion_after_an_increment(bulk, server):
     assert bulk.run("--since", "auto", "--overlap", "0s").result[
         "updated"] == 2
     assert "424242" in bulk.show("TreatmentGroups", "p2")
+
+
+def test_reconvert_wants_all(bulk, server):
+    """Groups are not made of a part of what they are made of."""
+    put_all(server.world, sum(FILLED, []))
+    assert bulk.run("--type", "PlanDefinition").status == 0
+    bulk.run("reconvert").failed(64, "full export", "ActivityDefinition")
+    server.world.pass_time()
+    assert bulk.run().status == 0
+    made = groups(bulk)
+    assert bulk.run("reconvert").status == 0
+    assert groups(bulk) == made

@@ -600,3 +600,54 @@ def test_a_broken_file_of_messages(bulk, server):
     server.exports = [Export([three()], error=[
         lines("nonsense", type="OperationOutcome")])]
     fails(bulk, server, 76, "line 1")
+
+
+# A file of which nothing tells where it ends
+
+@pytest.mark.parametrize("count,deleted", [(False, 0), (2, 1)])
+def test_a_body_without_its_length(bulk, server, count, deleted):
+    """What is absent may have been cut off, unless the manifest counts."""
+    server.exports = [Export([three()])]
+    assert bulk.run().counts == (3, 0, 0, 0)
+    raw = b"HTTP/1.0 200 OK\r\n\r\n" + to_bytes(ndjson(THREE[:2]))
+    server.exports = [Export([File("Patient", THREE[:2], count=count,
+                                   script=[Answer(raw=raw)])], time=LATER)]
+    ended = bulk.run()
+    assert ended.counts == (0, 0, 2, deleted), ended.err
+    assert ("came without its length" in ended.err) == (not count)
+    assert bulk.last_bulk()["Complete"] == bool(count)
+
+
+def test_the_quarantine_of_another_type(bulk, server):
+    """Only a full export of its type can tell that a bad line is gone."""
+    args = ("--on-bad-record", "quarantine", "--type", "Patient")
+    server.exports = [Export([lines(LINES[0], "nonsense")])]
+    assert bulk.run(*args).status == 0
+    server.exports = [Export([File("Condition", [
+        {"resourceType": "Condition", "id": "c"}])], time=LATER)]
+    assert bulk.run("--type", "Condition").status == 0
+    assert len(bulk.records("Quarantine")) == 1
+    server.exports = [Export([lines(LINES[0])], time="2025-03-01T00:00:00Z")]
+    assert bulk.run("--type", "Patient").status == 0
+    assert bulk.records("Quarantine") == {}
+
+
+def test_a_tombstone_comes_back_older(bulk, server):
+    """What a server has is there, whatever its age."""
+    def export(time, *versions):
+        return [Export([File("Patient", [
+            patient(str(n), n) for n in versions])], time=time)]
+    server.exports = export("2025-01-01T00:00:00Z", 7, 8)
+    assert bulk.run().counts == (2, 0, 0, 0)
+    server.exports = export("2025-01-02T00:00:00Z", 8)
+    assert bulk.run().counts == (0, 0, 1, 1)
+    server.exports = [Export([File("Patient", [
+        patient("7", 3), patient("8", 8)])],
+        time="2025-01-03T00:00:00Z")]
+    assert bulk.run().counts == (0, 1, 1, 0)
+
+
+def test_a_time_far_ahead(bulk, server):
+    """It would make each later export an old one."""
+    server.exports = [Export([three()], time="2999-01-01T00:00:00Z")]
+    fails(bulk, server, 76, "2999", "ahead")
