@@ -46,9 +46,7 @@ bulk_is_wanted(const struct bulk *bulk, const char *type)
 {
 	char *const *types = bulk->opts->bulk.types;
 
-	while (types != NULL && *types != NULL && strcmp(*types, type) != 0)
-		types++;
-	return types == NULL || *types != NULL;
+	return types == NULL || words_has(types, type);
 }
 
 struct bulk_type *
