@@ -88,6 +88,8 @@ def main():
     parser.add_argument("--only", choices=["unit", "system", "peers"])
     parser.add_argument("--store", choices=["sqlite", "mongodb"],
                         default="sqlite")
+    parser.add_argument("--every", type=int, default=1, metavar="N",
+                        help="of the system tests run each Nth only")
     parser.add_argument("pytest", nargs="*", help="arguments for pytest")
     arguments = parser.parse_args()
     build = (ROOT / arguments.build).resolve()
@@ -113,7 +115,8 @@ def main():
         tests = (["tests/peers"] if is_peers else
                  STORE_SYSTEM if is_mongodb else ["tests/system"])
         counts = run_pytest(tests, build / "nompd-sync", arguments.store,
-                            arguments.pytest)
+                            arguments.pytest if arguments.every == 1 else
+                            [*arguments.pytest, f"--every={arguments.every}"])
         passed, failed = passed + counts[0], failed + counts[1]
         skipped = counts[2]
     tail = f", {skipped} skipped" if skipped else ""
