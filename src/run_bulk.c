@@ -1,4 +1,5 @@
 /* A run of the bulk mode. */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,10 @@
 #include "log.h"
 #include "planned.h"
 #include "run_int.h"
+
+/* Business keys that stand in several resources and are named in the log, of a
+ * type. */
+#define MAX_DOUBLED_LOGGED 100
 
 /* The list of the stage for the resources of a type, by business key. */
 struct restage {
@@ -49,6 +54,32 @@ restage_one(void *ctx, const char *key, const bson_t *data, struct error *err)
 	return stage_add(restage->stage, (int)restage->list, &doc, err);
 }
 
+/* A group has the business key of its resource: of two one is lost. */
+static int
+warn_of_doubles(struct run *run, enum collection list, struct error *err)
+{
+	struct stage_cursor *cursor;
+	struct staged	     staged;
+	unsigned	     doubled = 0;
+	int		     rc;
+
+	if (stage_cursor_open(run->stage, (int)list, &cursor, err) == -1)
+		return -1;
+	while ((rc = stage_cursor_next(cursor, &staged, err)) == 1) {
+		if (staged.duplicates > 0 && ++doubled <= MAX_DOUBLED_LOGGED)
+			log_warn("%s: %" PRIu64 " resources have the business"
+			    " key \"%s\"; the last one counts",
+			    collection_resource_type(list),
+			    staged.duplicates + 1, staged.key);
+	}
+	if (doubled > MAX_DOUBLED_LOGGED)
+		log_warn("%s: %u more business keys stand in several"
+		    " resources", collection_resource_type(list),
+		    doubled - MAX_DOUBLED_LOGGED);
+	stage_cursor_close(cursor);
+	return rc;
+}
+
 /* Restages a type, as it will be with the plan of list. */
 static int
 restage_type(struct run *run, struct restage *restage, int list,
@@ -58,7 +89,9 @@ restage_type(struct run *run, struct restage *restage, int list,
 	    collection_resource_type(restage->list), restage_one, restage,
 	    err) == -1)
 		return -1;
-	return stage_finish(run->stage, (int)restage->list, err);
+	if (stage_finish(run->stage, (int)restage->list, err) == -1)
+		return -1;
+	return warn_of_doubles(run, restage->list, err);
 }
 
 /* The list of the run's tally with that name, or -1. */

@@ -313,3 +313,16 @@ def test_reconvert_wants_all(bulk, server):
     made = groups(bulk)
     assert bulk.run("reconvert").status == 0
     assert groups(bulk) == made
+
+
+def test_one_business_key_twice(bulk, server):
+    """A group is made of the last one, and the log says so."""
+    put_all(server.world, sum(FILLED, []))
+    types = ("PlanDefinition", "ActivityDefinition", "RegulatedAuthorization")
+    server.exports = [Export([File(type, [
+        resource(type, id, identifier=[{"value": "same"}])
+        for id in ("a", "b")]) for type in types])]
+    ended = bulk.run()
+    assert ended.counts == (8, 0, 0, 0)
+    for type in types:
+        assert f'{type}: 2 resources have the business key "same"' in ended.err
