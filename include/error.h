@@ -13,6 +13,7 @@
 /* How the program ends; the numbers are its exit statuses (nompd-sync(1)). */
 enum status {
 	STATUS_OK = 0,
+	STATUS_STALE = 1,	  /* status: the last finished run is too old */
 	STATUS_USAGE = 64,	  /* flag, variable or configuration */
 	STATUS_HELD = 65,	  /* the guard held the run */
 	STATUS_NOT_FOUND = 66,	  /* the record asked for is not there */
@@ -21,6 +22,7 @@ enum status {
 	STATUS_BUSY = 75,	  /* another run is active */
 	STATUS_PROTOCOL = 76,	  /* a complete answer, but not what we asked */
 	STATUS_REFUSED = 77,	  /* upstream refused the key */
+	STATUS_ABORTED = 79,	  /* the run was asked to end */
 	STATUS_INTERRUPTED = 128, /* plus the signal's number */
 };
 

@@ -22,6 +22,13 @@ bool text_is_blank(const uint8_t *data, size_t len);
  * before. */
 size_t text_mark_bytes(const uint8_t *data, size_t len, size_t seen);
 
+/*
+ * Puts as much of text as fits into out (size bytes, with its NUL), and always
+ * UTF-8: a character is not cut, and where text is none all bytes beyond ASCII
+ * become '?'.
+ */
+void text_copy(char *out, size_t size, const char *text);
+
 /* The value of a hex digit of either case, or -1. */
 int text_hex_value(uint8_t digit);
 

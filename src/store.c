@@ -13,7 +13,7 @@ static const struct {
 	const char	       *symbol;
 } kinds[STORE_KIND__MAX] = {
 	[STORE_SQLITE] = { &store_sqlite_ops, NULL, NULL },
-	[STORE_MONGODB] = { NULL, "nompd-mongodb.so", "store_mongodb_ops" },
+	[STORE_MONGODB] = { NULL, MONGODB_MODULE, "store_mongodb_ops" },
 };
 
 int

@@ -90,12 +90,14 @@ extern const struct store_ops store_sqlite_ops;
 extern const struct store_ops store_mongodb_ops;
 
 /*
- * The ops called symbol in a module: a file beside the program or in the folder
+ * What is called symbol in a module: a file beside the program or in the folder
  * it is installed to.  NULL: there is none (STATUS_USAGE).  What a module needs
  * beside its own libraries it finds in the program.
  */
-const struct store_ops *store_module_get(const char *file, const char *symbol,
+const void *store_module_get(const char *file, const char *symbol,
     struct error *err);
+/* The module of the kind of store at MongoDB. */
+#define MONGODB_MODULE "nompd-mongodb.so"
 
 /*
  * Each kind's own structs begin with these.  The front fills ops, trace and

@@ -49,12 +49,12 @@ find(const char *file)
 	return xasprintf("%s/%s", NOMPD_MODULE_DIR, file);
 }
 
-const struct store_ops *
+const void *
 store_module_get(const char *file, const char *symbol, struct error *err)
 {
-	const struct store_ops *ops = NULL;
-	void		       *module;
-	char		       *path;
+	const void *found = NULL;
+	void	   *module;
+	char	   *path;
 
 	path = find(file);
 	/* libmongoc makes a file in /dev/shm as soon as it is loaded, for
@@ -65,10 +65,10 @@ store_module_get(const char *file, const char *symbol, struct error *err)
 	module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	free(path);
 	if (module != NULL)
-		ops = dlsym(module, symbol);
-	if (ops == NULL)
+		found = dlsym(module, symbol);
+	if (found == NULL)
 		(void)error_set(err, STATUS_USAGE, "this kind of store needs"
 		    " the module %s, which cannot be loaded (%s); install it"
 		    " in " NOMPD_MODULE_DIR, file, dlerror());
-	return ops;
+	return found;
 }

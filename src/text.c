@@ -62,6 +62,27 @@ text_is_label(const char *text, size_t len)
 	return len > 0 && len <= MAX_LABEL_BYTES;
 }
 
+void
+text_copy(char *out, size_t size, const char *text)
+{
+	size_t len = strlen(text), i;
+
+	if (len > size - 1) {
+		len = size - 1;
+		/* Back to the start of a character. */
+		while (len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80)
+			len--;
+	}
+	memcpy(out, text, len);
+	out[len] = '\0';
+	if (text_is_utf8((const uint8_t *)out, len))
+		return;
+	for (i = 0; i < len; i++) {
+		if ((unsigned char)out[i] >= 0x80)
+			out[i] = '?';
+	}
+}
+
 int
 text_hex_value(uint8_t digit)
 {

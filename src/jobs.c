@@ -1,0 +1,388 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "jobs_int.h"
+#include "store_int.h"
+#include "store_place.h"
+#include "words.h"
+#include "xalloc.h"
+
+static const struct jobs_ops *
+find_ops(const struct store_place *place, struct error *err)
+{
+	switch (store_place_kind(place)) {
+	case STORE_SQLITE:
+		return &jobs_sqlite_ops;
+	case STORE_MONGODB:
+		return store_module_get(MONGODB_MODULE, "jobs_mongodb_ops",
+		    err);
+	case STORE_KIND__MAX:
+	default:
+		(void)error_set(err, STATUS_USAGE, "no kind of store knows"
+		    " this URI");
+		return NULL;
+	}
+}
+
+int
+jobs_open(const struct store_place *place, bool is_writer, struct jobs **out,
+    struct error *err)
+{
+	const struct jobs_ops *ops;
+
+	*out = NULL;
+	ops = find_ops(place, err);
+	if (ops == NULL || ops->open(place, is_writer, out, err) == -1)
+		return -1;
+	(*out)->ops = ops;
+	return 0;
+}
+
+void
+jobs_close(struct jobs *jobs)
+{
+	if (jobs != NULL)
+		jobs->ops->close(jobs);
+}
+
+int64_t
+jobs_now_ms(struct jobs *jobs)
+{
+	return jobs->ops->now_ms(jobs);
+}
+
+/* The ledger's name goes before each of its errors; rc is given on. */
+static int
+named(const struct jobs *jobs, int rc, struct error *err)
+{
+	return rc == -1 ? error_prefix(err, "jobs of store %s", jobs->name) :
+	    rc;
+}
+
+static void
+fill_row(struct jobs_row *row, const struct job *job, const bson_t *data)
+{
+	*row = (struct jobs_row){
+		.id = job->id,
+		.state = job_state_name(job->state),
+		.created_at_ms = job->created_at_ms,
+		.renewed_at_ms = job->renewed_at_ms,
+		.data = bson_get_data(data),
+		.data_len = data->len,
+	};
+}
+
+int
+jobs_add(struct jobs *jobs, struct job *job, struct error *err)
+{
+	struct jobs_row row;
+	bson_t		data;
+	int		rc;
+
+	job->renewed_at_ms = jobs_now_ms(jobs);
+	job_to_bson(job, &data);
+	fill_row(&row, job, &data);
+	rc = jobs->ops->add(jobs, &row, err);
+	bson_destroy(&data);
+	if (rc == 0)
+		return error_set(err, STATUS_USAGE, "--job-id: want the id of a"
+		    " new job; there is a job %s", job->id);
+	return named(jobs, rc == -1 ? -1 : 0, err);
+}
+
+int
+jobs_put(struct jobs *jobs, struct job *job, unsigned before,
+    struct error *err)
+{
+	struct jobs_row row;
+	bson_t		data;
+	int		rc;
+
+	job->renewed_at_ms = jobs_now_ms(jobs);
+	job_to_bson(job, &data);
+	fill_row(&row, job, &data);
+	rc = jobs->ops->put(jobs, &row, before, err);
+	bson_destroy(&data);
+	return named(jobs, rc, err);
+}
+
+/*
+ * A sign of life from the future comes from a clock that was put back: a job
+ * that lives gives another one soon.
+ */
+static bool
+is_alive(const struct job *job, int64_t now_ms)
+{
+	int64_t age_ms = now_ms - job->renewed_at_ms;
+
+	return age_ms < JOB_LEASE_MS && age_ms > -JOB_LEASE_MS;
+}
+
+static void
+set_lost(struct job *job)
+{
+	job->is_lost = true;
+	job->state = JOB_FAILED;
+	job->ended_at_ms = job->renewed_at_ms;
+	error_fill(&job->error, STATUS_STORE, "lost: its process was killed, or"
+	    " its machine failed; the next run begins anew");
+}
+
+static void
+take_abort(struct job *job, const struct jobs_row *row)
+{
+	bson_t	    doc;
+	bson_iter_t iter;
+
+	if (row->abort == NULL ||
+	    !bson_init_static(&doc, row->abort, row->abort_len))
+		return;
+	if (bson_iter_init_find(&iter, &doc, "At") &&
+	    BSON_ITER_HOLDS_DATE_TIME(&iter))
+		job->abort_at_ms = bson_iter_date_time(&iter);
+	if (bson_iter_init_find(&iter, &doc, "By") &&
+	    BSON_ITER_HOLDS_UTF8(&iter))
+		text_copy(job->abort_by, sizeof(job->abort_by),
+		    bson_iter_utf8(&iter, NULL));
+	if (bson_iter_init_find(&iter, &doc, "Reason") &&
+	    BSON_ITER_HOLDS_UTF8(&iter))
+		text_copy(job->abort_reason, sizeof(job->abort_reason),
+		    bson_iter_utf8(&iter, NULL));
+}
+
+/* The job of a row, as it is now; out is cleared by the caller. */
+static void
+fill_job(struct job *out, const struct jobs_row *row, int64_t now_ms)
+{
+	bson_t data;
+
+	if (row->data != NULL &&
+	    bson_init_static(&data, row->data, row->data_len))
+		job_from_bson(out, &data);
+	text_copy(out->id, sizeof(out->id), row->id);
+	out->state = job_state_find(row->state);
+	if (out->state == JOB_STATE__MAX)
+		out->state = JOB_FAILED;
+	out->renewed_at_ms = row->renewed_at_ms;
+	take_abort(out, row);
+	if (job_is_active(out) && !is_alive(out, now_ms))
+		set_lost(out);
+}
+
+/* A walk for the front's caller; left counts what it still wants, -1: all. */
+struct walk {
+	const char *id;	    /* NULL: each ... */
+	unsigned    states; /* ... that is in one of these */
+	int64_t	    left;
+	job_fn	    fn;
+	void	   *ctx;
+	int64_t	    now_ms;
+};
+
+/* jobs_row_fn */
+static bool
+give_row(void *ctx, const struct jobs_row *row)
+{
+	struct walk *walk = ctx;
+	struct job   job = { 0 };
+	bool	     goes_on;
+
+	fill_job(&job, row, walk->now_ms);
+	goes_on = walk->fn(walk->ctx, &job);
+	job_clear(&job);
+	if (walk->left > 0)
+		walk->left--;
+	return goes_on && walk->left != 0;
+}
+
+static int
+walk_rows(struct jobs *jobs, struct walk *walk, struct error *err)
+{
+	walk->now_ms = jobs_now_ms(jobs);
+	return named(jobs, jobs->ops->walk(jobs, walk->id, walk->states,
+	    give_row, walk, err), err);
+}
+
+int
+jobs_walk(struct jobs *jobs, int64_t limit, job_fn fn, void *ctx,
+    struct error *err)
+{
+	struct walk walk = { .states = JOB_ANY,
+		.left = limit > 0 ? limit : -1, .fn = fn, .ctx = ctx };
+
+	return walk_rows(jobs, &walk, err);
+}
+
+/* job_fn: ctx is a job. */
+static bool
+take_job(void *ctx, const struct job *job)
+{
+	job_copy(ctx, job);
+	return false;
+}
+
+int
+jobs_get(struct jobs *jobs, const char *id, struct job *out, struct error *err)
+{
+	struct walk walk = { .id = id, .left = 1, .fn = take_job,
+		.ctx = out };
+
+	memset(out, 0, sizeof(*out));
+	if (walk_rows(jobs, &walk, err) == -1)
+		return -1;
+	return out->id[0] != '\0';
+}
+
+/* job_fn: ctx is a job; of those that wait the first one comes last. */
+static bool
+choose_active(void *ctx, const struct job *job)
+{
+	if (job_is_active(job))
+		job_copy(ctx, job);
+	return job->state != JOB_RUNNING && job->state != JOB_ABORT_INITIATED;
+}
+
+int
+jobs_current(struct jobs *jobs, struct job *out, struct error *err)
+{
+	struct walk walk = { .states = JOB_ACTIVE, .left = -1,
+		.fn = choose_active, .ctx = out };
+
+	memset(out, 0, sizeof(*out));
+	if (walk_rows(jobs, &walk, err) == -1)
+		return -1;
+	if (out->id[0] != '\0')
+		return 1;
+	return jobs_walk(jobs, 1, take_job, out, err) == -1 ? -1 :
+	    out->id[0] != '\0';
+}
+
+struct queue {
+	const char *id;
+	uint64_t    count;
+};
+
+/* job_fn: the newest come first. */
+static bool
+count_ahead(void *ctx, const struct job *job)
+{
+	struct queue *queue = ctx;
+
+	if (strcmp(job->id, queue->id) == 0)
+		queue->count = 0;
+	else if (job->state == JOB_QUEUED)
+		queue->count++;
+	return true;
+}
+
+int
+jobs_ahead(struct jobs *jobs, const char *id, uint64_t *count,
+    struct error *err)
+{
+	struct queue queue = { .id = id };
+	struct walk  walk = { .states = JOB_IN(JOB_QUEUED), .left = -1,
+		.fn = count_ahead, .ctx = &queue };
+
+	*count = 0;
+	if (walk_rows(jobs, &walk, err) == -1)
+		return -1;
+	*count = queue.count;
+	return 0;
+}
+
+static void
+make_abort(bson_t *out, int64_t now_ms, const char *by, const char *reason)
+{
+	bson_init(out);
+	if (!BSON_APPEND_DATE_TIME(out, "At", now_ms) ||
+	    !BSON_APPEND_UTF8(out, "By", by) ||
+	    !BSON_APPEND_UTF8(out, "Reason", reason))
+		xalloc_end();
+}
+
+int
+jobs_abort(struct jobs *jobs, const char *id, const char *by,
+    const char *reason, struct job *out, struct error *err)
+{
+	struct jobs_row row = { .id = id,
+		.state = job_state_name(JOB_ABORT_INITIATED) };
+	bson_t		abort;
+	int		rc;
+
+	rc = jobs_get(jobs, id, out, err);
+	if (rc == 0)
+		return error_set(err, STATUS_NOT_FOUND, "store %s has no job"
+		    " %s; see nompd-sync jobs", jobs->name, id);
+	if (rc == -1 || !job_is_active(out))
+		return rc == -1 ? -1 : 0;
+	make_abort(&abort, jobs_now_ms(jobs), by, reason);
+	row.abort = bson_get_data(&abort);
+	row.abort_len = abort.len;
+	rc = jobs->ops->set_abort(jobs, &row, JOB_IN(JOB_QUEUED) |
+	    JOB_IN(JOB_RUNNING), err);
+	bson_destroy(&abort);
+	job_clear(out);
+	if (rc == -1)
+		return named(jobs, rc, err);
+	rc = jobs_get(jobs, id, out, err);
+	return rc == 1 ? job_is_active(out) : rc;
+}
+
+/* What a sweep finds: it must not write in the middle of the walk. */
+struct sweep {
+	const char *own;
+	size_t	    seen;
+	char	  **lost;
+	char	  **surplus;
+};
+
+/* job_fn */
+static bool
+find_lost(void *ctx, const struct job *job)
+{
+	struct sweep *sweep = ctx;
+
+	if (strcmp(job->id, sweep->own) == 0)
+		return true;
+	if (job->is_lost || job->state == JOB_RUNNING ||
+	    job->state == JOB_ABORT_INITIATED)
+		words_add(&sweep->lost, job->id);
+	else if (++sweep->seen > MAX_JOBS_KEPT && job->state != JOB_QUEUED)
+		words_add(&sweep->surplus, job->id);
+	return true;
+}
+
+/* A job that lives on after all finds that it is not what it was. */
+static int
+bury(struct jobs *jobs, const char *id, struct error *err)
+{
+	struct job job;
+	int	   rc;
+
+	rc = jobs_get(jobs, id, &job, err);
+	if (rc == 1) {
+		set_lost(&job);
+		rc = jobs_put(jobs, &job, JOB_ACTIVE, err);
+	}
+	if (rc != -1)
+		job_clear(&job);
+	return rc == -1 ? -1 : 0;
+}
+
+int
+jobs_sweep(struct jobs *jobs, const char *own, struct error *err)
+{
+	struct sweep sweep = { .own = own };
+	size_t	     i;
+	int	     rc;
+
+	rc = jobs_walk(jobs, 0, find_lost, &sweep, err);
+	for (i = 0; rc == 0 && i < words_count(sweep.lost); i++)
+		rc = bury(jobs, sweep.lost[i], err);
+	for (i = 0; rc == 0 && i < words_count(sweep.surplus); i++)
+		rc = named(jobs, jobs->ops->drop(jobs, sweep.surplus[i], err),
+		    err);
+	words_free(sweep.lost);
+	words_free(sweep.surplus);
+	return rc;
+}
