@@ -105,6 +105,8 @@ struct options {
 	int64_t		   deadline_ms;	    /* the whole run */
 	int64_t		   wait_ms;	    /* for another run to end; abort:
 					     * for the job, or INT64_MAX */
+	bool		   queue;	    /* wait as long as it takes */
+	const char	  *job_id;	    /* NULL: one is made */
 	const char	  *ca_file;	    /* NULL: the system's */
 	struct bulk_options bulk;
 	enum log_level	   log_level;
@@ -112,7 +114,7 @@ struct options {
 	enum progress_mode progress;
 	unsigned	   limit;	    /* history, jobs: entries shown */
 	enum output_format format;	    /* of lists and jobs */
-	const char	  *job;		    /* status, abort; NULL: none named */
+	const char	  *job;		    /* status, abort; NULL: none */
 	int64_t		   max_age_ms;	    /* status */
 	bool		   watch;	    /* status */
 	bool		   waits;	    /* abort: for the job to end */

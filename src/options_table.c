@@ -262,6 +262,22 @@ set_wait(struct options *opts, const char *value)
 }
 
 static const char *
+set_queue(struct options *opts, const char *value)
+{
+	return options_set_switch(&opts->queue, value);
+}
+
+static const char *
+set_job_id(struct options *opts, const char *value)
+{
+	if (!text_is_label(value, strlen(value)))
+		return "want 1 to " TEXT_OF(MAX_LABEL_BYTES) " letters, digits,"
+		       " dots, dashes or underscores";
+	opts->job_id = value;
+	return NULL;
+}
+
+static const char *
 set_ca_file(struct options *opts, const char *value)
 {
 	struct stat info;
@@ -429,6 +445,11 @@ const struct option_row option_rows[] = {
 	    "takes." },
 	{ "--reason", "NOMPD_ABORT_REASON", " TEXT", NULL, options_set_reason,
 	    FOR_ABORT, "abort: why, for those who look at the job." },
+	{ "--queue", "NOMPD_QUEUE", NULL, NULL, set_queue, FOR_WRITERS,
+	    "Wait for other runs to end, in order of arrival, until "
+	    "--deadline." },
+	{ "--job-id", "NOMPD_JOB_ID", " ID", NULL, set_job_id, FOR_WRITERS,
+	    "The id of this run's job; without it a new one is made." },
 	{ "--ca-file", "NOMPD_CA_FILE", " FILE", NULL, set_ca_file, FOR_RUN,
 	    "Certificates (PEM) to trust instead of the system's." },
 	{ "--type", "NOMPD_TYPE", " TYPES", NULL, options_set_type, FOR_RUN,
