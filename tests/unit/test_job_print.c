@@ -165,7 +165,8 @@ START_TEST(counts)
 	assert_out("\n"
 	    "COLLECTION          FETCHED    EXPECTED   PROCESSED     WRITTEN\n"
 	    "PlanDefinitions         120         500           0           0\n"
-	    "T                         -           -  12345678901           7\n");
+	    "T                         -           -  12345678901"
+	    "           7\n");
 }
 END_TEST
 
