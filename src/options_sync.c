@@ -166,6 +166,7 @@ static const struct status_row statuses[] = {
 	{ STATUS_HELD, "held by the guard: too many deletions" },
 	{ STATUS_NOT_FOUND, "show: no such record" },
 	{ STATUS_UNAVAILABLE, "no usable answer from the upstream" },
+	{ STATUS_UNBALANCED, "the run does not add up; nothing was published" },
 	{ STATUS_MEMORY, "out of memory" },
 	{ STATUS_STORE, "the store failed or is not ours" },
 	{ STATUS_BUSY, "another run is active" },
