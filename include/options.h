@@ -103,6 +103,8 @@ struct options {
 	int64_t		   deadline_ms;	    /* the whole run */
 	int64_t		   wait_ms;	    /* for another run to end */
 	const char	  *ca_file;	    /* NULL: the system's */
+	const char	  *metrics_file;    /* NULL: none */
+	char		 **notify_command;  /* NULL-terminated; NULL: none */
 	struct bulk_options bulk;
 	enum log_level	   log_level;
 	enum log_format	   log_format;

@@ -341,14 +341,39 @@ set_api_keys_file(struct options *opts, const char *value)
 }
 
 static const char *
-set_sync_command(struct options *opts, const char *value)
+set_command(char ***out, const char *value)
 {
-	opts->sync_command = words_parse(value);
-	if (opts->sync_command != NULL)
+	*out = words_parse(value);
+	if (*out != NULL)
 		return NULL;
 	return "want a program and its arguments, at most "
 	       TEXT_OF(MAX_COMMAND_WORDS) " words between blanks or a JSON "
 	       "array of texts";
+}
+
+static const char *
+set_sync_command(struct options *opts, const char *value)
+{
+	return set_command(&opts->sync_command, value);
+}
+
+static const char *
+set_notify_command(struct options *opts, const char *value)
+{
+	return set_command(&opts->notify_command, value);
+}
+
+/* What is there is replaced; a folder cannot be, a device must not be. */
+static const char *
+set_metrics_file(struct options *opts, const char *value)
+{
+	struct stat info;
+
+	if (value[strlen(value) - 1] == '/' ||
+	    (stat(value, &info) == 0 && !S_ISREG(info.st_mode)))
+		return "want a file that may be replaced, or none yet";
+	opts->metrics_file = value;
+	return NULL;
 }
 
 static const char *
@@ -423,6 +448,15 @@ const struct option_row option_rows[] = {
 	    "How long to wait for another run to end." },
 	{ "--ca-file", "NOMPD_CA_FILE", " FILE", NULL, set_ca_file, FOR_RUN,
 	    "Certificates (PEM) to trust instead of the system's." },
+	{ "--metrics-file", "NOMPD_METRICS_FILE", " FILE", NULL,
+	    set_metrics_file, FOR_WRITERS,
+	    "Replace FILE by the metrics of the run when it has ended; for "
+	    "node_exporter a name that ends in .prom." },
+	{ "--notify-command", "NOMPD_NOTIFY_COMMAND", " COMMAND", NULL,
+	    set_notify_command, FOR_WRITERS | HIDE_VALUE,
+	    "What is started when a run has ended, with the job as JSON on "
+	    "its standard input: words between blanks, or a JSON array of "
+	    "texts; no shell." },
 	{ "--type", "NOMPD_TYPE", " TYPES", NULL, options_set_type, FOR_RUN,
 	    "bulk: the resource types, between commas; without it all that the"
 	    " server gives." },
