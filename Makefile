@@ -61,6 +61,9 @@ MODULE	= $(BUILD)/nompd-mongodb.so
 MODULE_SOURCES := $(wildcard src/*mongodb*.c) src/sqlite_keys.c
 MODULE_OBJECTS := $(MODULE_SOURCES:src/%.c=$(BUILD)/%.o)
 
+# What both have; each may be loaded without the other.
+SHARED_OBJECTS := $(BUILD)/ticker.o
+
 # All else but the mains, as an archive of which each program takes what it
 # needs.
 SOURCES	:= $(filter-out src/nompd-%.c,$(wildcard src/*.c))
@@ -82,9 +85,9 @@ $(PROGRAM) $(SERVE): %: %.o $(ARCHIVE)
 	$(call say,LD $@)$(CC) $(ALL_LDFLAGS) $(PROGRAM_LDFLAGS) -o $@ $^ \
 	    $(LIBS)
 
-$(MODULE): $(MODULE_OBJECTS)
+$(MODULE): $(MODULE_OBJECTS) $(SHARED_OBJECTS)
 	$(call say,LD $@)$(CC) $(ALL_LDFLAGS) -shared -o $@ $^ $(LIBS)
-$(MODULE_OBJECTS): ALL_CFLAGS += -fPIC
+$(MODULE_OBJECTS) $(SHARED_OBJECTS): ALL_CFLAGS += -fPIC
 
 $(ARCHIVE): $(OBJECTS)
 	$(call say,AR $@)rm -f $@ && $(AR) rcs $@ $^

@@ -16,6 +16,7 @@
 #include <stddef.h>
 
 #include "error.h"
+#include "job.h"
 #include "options.h"
 #include "stage.h"
 #include "store.h"
@@ -31,9 +32,11 @@
 
 struct bulk;
 
-/* All three are borrowed.  *out is set, and to be ended, also after -1. */
+/* All four are borrowed; job gets the counts.  *out is set, and to be ended,
+ * also after -1. */
 int bulk_open(const struct options *opts, struct store *store,
-    struct stage *stage, struct bulk **out, struct error *err);
+    struct stage *stage, struct job *job, struct bulk **out,
+    struct error *err);
 
 /* All files of the export are in the spool. */
 int bulk_fetch(struct bulk *bulk, struct error *err);

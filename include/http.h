@@ -29,6 +29,7 @@ struct http_config {
 	const char *key;	/* ... the key; NULL: none is sent */
 	const char *ca_file;	/* PEM; NULL: the system's */
 	unsigned    retries;	/* of one request */
+	uint64_t   *retried;	/* counts them, of all requests; or NULL */
 	int64_t	    timeout_ms; /* of one attempt, to its last byte */
 	/*
 	 * Gives the value of the Authorization header for an attempt at url:

@@ -100,6 +100,9 @@ bool job_is_active(const struct job *job);
  */
 void job_init(struct job *job, const char *id, const char *command,
     int64_t now_ms);
+/* The counts of a collection, which are added when there are none; borrowed
+ * until another's are. */
+struct job_count *job_count_of(struct job *job, const char *name);
 /* The error that the job ended with, and the state that follows from it;
  * STATUS_OK: it was published. */
 void job_set_end(struct job *job, const struct error *err, int64_t now_ms);

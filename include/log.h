@@ -8,6 +8,7 @@
 #define NOMPD_LOG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO,
 	LOG_LEVEL_DEBUG, LOG_LEVEL__MAX };
@@ -18,6 +19,12 @@ enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON, LOG_FORMAT__MAX };
 
 /* Before this call: level info, text, no progress. */
 void log_init(enum log_level level, enum log_format format, bool progress);
+
+/*
+ * From now on each JSON line names the job and what it is at; both are borrowed
+ * until they are set anew.  NULL: there is no job.
+ */
+void log_set_job(const char *id, const char *stage);
 
 /*
  * From now on every occurrence of secret in anything logged reads "[secret]".
@@ -52,6 +59,13 @@ bool log_has_progress(void);
 void log_progress(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Erases the transient line. */
 void log_progress_end(void);
+
+/*
+ * What the log would show of text, for those who are told as well: secrets
+ * blotted out, what is not visible as \\xNN.  At most size bytes with the NUL;
+ * out and text may be the same.
+ */
+void log_clean(char *out, size_t size, const char *text);
 
 /*
  * Writes raw lines that were asked for (the plan) to standard error, redacted

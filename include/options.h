@@ -102,6 +102,8 @@ struct options {
 	int64_t		   timeout_ms;	    /* one request */
 	int64_t		   deadline_ms;	    /* the whole run */
 	int64_t		   wait_ms;	    /* for another run to end */
+	bool		   queue;	    /* wait as long as it takes */
+	const char	  *job_id;	    /* NULL: one is made */
 	const char	  *ca_file;	    /* NULL: the system's */
 	const char	  *metrics_file;    /* NULL: none */
 	char		 **notify_command;  /* NULL-terminated; NULL: none */

@@ -22,6 +22,7 @@ struct tally {
 	uint64_t duplicates; /* key seen before in this run */
 	uint64_t unresolved; /* references to nothing */
 	uint64_t live;	     /* in the store before the run */
+	uint64_t written;    /* changes that were carried out so far */
 };
 
 #endif

@@ -11,7 +11,7 @@
 
 /* Every record that changes gets version and now_ms. */
 int upsert_collection(struct stage *stage, struct store *store,
-    const struct tally *tally, int64_t version, int64_t now_ms,
+    struct tally *tally, int64_t version, int64_t now_ms,
     struct error *err);
 
 #endif

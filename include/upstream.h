@@ -9,6 +9,7 @@
 #include "collection.h"
 #include "error.h"
 #include "http.h"
+#include "job.h"
 #include "output.h"
 #include "stage.h"
 #include "tally.h"
@@ -18,11 +19,13 @@
 
 /*
  * Fetches all lists below base (http:, https: or file:) into stage, and what
- * can be converted at once into output; counts skipped resources in tallies.
- * -1 as soon as one list fails: what is staged then is of no use.
+ * can be converted at once into output; counts skipped resources in tallies,
+ * and what came in job.  -1 as soon as one list fails: what is staged then is
+ * of no use.
  */
 int upstream_fetch(const char *base, const struct http_config *config,
     struct stage *stage, struct output *output,
-    struct tally tallies[COLLECTION_RAW_MAX], struct error *err);
+    struct tally tallies[COLLECTION_RAW_MAX], struct job *job,
+    struct error *err);
 
 #endif

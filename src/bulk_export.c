@@ -206,7 +206,8 @@ open_smart(struct bulk *bulk, struct error *err)
 
 int
 bulk_open(const struct options *opts, struct store *store,
-    struct stage *stage, struct bulk **out, struct error *err)
+    struct stage *stage, struct job *job, struct bulk **out,
+    struct error *err)
 {
 	struct bulk *bulk;
 
@@ -214,8 +215,10 @@ bulk_open(const struct options *opts, struct store *store,
 	bulk->opts = opts;
 	bulk->store = store;
 	bulk->stage = stage;
+	bulk->job = job;
 	bulk->quarantine = -1;
 	bulk->http = (struct http_config){
+		.retried = &job->retries,
 		.key_header = opts->upstream_key_header,
 		.ca_file = opts->ca_file,
 		.retries = opts->retries,

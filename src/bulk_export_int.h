@@ -40,6 +40,7 @@ struct bulk {
 	const struct options *opts;
 	struct store	     *store;
 	struct stage	     *stage;
+	struct job	     *job;
 	struct http_config    http;
 	struct smart	     *smart; /* NULL: no tokens */
 	struct bulk_spool    *spool; /* NULL: not made yet */

@@ -36,6 +36,7 @@ struct reader {
 	struct hasher		   *hasher;
 	struct buf		    key;
 	uint64_t		    lines; /* that are not blank */
+	struct job_count	   *count; /* of an output file */
 	bool			    is_named; /* an error names the file */
 	char			    short_name[MAX_SHORT_TEXT];
 	char			    name[MAX_FILE_TEXT]; /* with its URL */
@@ -345,6 +346,8 @@ take_line(void *ctx, const struct ndjson_line *line, struct error *err)
 	struct reader *reader = ctx;
 
 	reader->lines++;
+	if (reader->count != NULL)
+		reader->count->fetched++;
 	if (stop_check(STATUS_UNAVAILABLE, err) == -1)
 		return -1;
 	if (line->doc == NULL)
@@ -422,6 +425,8 @@ read_file(struct reader *reader, struct error *err)
 	reader->type = reader->download->list == BULK_OUTPUT ?
 	    bulk_find_type(bulk, reader->file->type,
 	    strlen(reader->file->type)) : NULL;
+	reader->count = reader->download->list == BULK_OUTPUT ?
+	    job_count_of(bulk->job, reader->file->type) : NULL;
 	reader->lines = 0;
 	(void)snprintf(reader->short_name, sizeof(reader->short_name),
 	    "%s file %u", bulk_file_type(bulk, reader->download),
@@ -438,6 +443,29 @@ read_file(struct reader *reader, struct error *err)
 	}
 	bulk->bytes += reader->download->bytes;
 	return check_size(reader, err);
+}
+
+/* How many resources the manifest speaks of, where it does so for all files of
+ * a type. */
+static void
+note_expected(const struct bulk *bulk)
+{
+	const struct bulk_file *file;
+	struct job_count       *count;
+	size_t			i;
+
+	for (i = 0; i < bulk->n_types; i++)
+		job_count_of(bulk->job, bulk->types[i].name)->expected = 0;
+	for (i = 0; i < bulk->n_downloads; i++) {
+		if (bulk->downloads[i].list != BULK_OUTPUT)
+			continue;
+		file = bulk_file_of(bulk, &bulk->downloads[i]);
+		count = job_count_of(bulk->job, file->type);
+		if (file->count < 0 || count->expected == -1)
+			count->expected = -1;
+		else
+			count->expected += file->count;
+	}
 }
 
 static int
@@ -479,7 +507,10 @@ bulk_stage(struct bulk *bulk, struct tally *tallies, size_t *count,
 	size_t i;
 
 	*count = 0;
-	if (add_types(bulk, err) == -1 || read_files(bulk, err) == -1)
+	if (add_types(bulk, err) == -1)
+		return -1;
+	note_expected(bulk);
+	if (read_files(bulk, err) == -1)
 		return -1;
 	if (bulk->overwrites && bulk->bad == 0 &&
 	    bulk_quarantine_empty(bulk, err) == -1)

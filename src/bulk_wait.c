@@ -63,6 +63,8 @@ bulk_refused(struct bulk_wait *wait, const struct http_answer *answer,
 		return -1;
 	if (wait->failures < wait->config->retries) {
 		wait->failures++;
+		if (wait->config->retried != NULL)
+			(*wait->config->retried)++;
 		log_warn("%s: %s; asking again (attempt %u of %u)",
 		    wait->name, err->text, wait->failures + 1,
 		    wait->config->retries + 1);

@@ -49,13 +49,14 @@ take_leases(struct copy *copy, struct error *err)
 	char own[MAX_HOLDER_TEXT], holder[MAX_HOLDER_TEXT];
 	int  rc;
 
-	if (lease_take(copy->from, copy->opts->wait_ms, own, err) == -1)
+	if (lease_take(copy->from, NULL, copy->opts->wait_ms, own, err) == -1)
 		return -1;
 	rc = store_lease_try(copy->to, holder, err);
 	if (rc == 0 && strcmp(holder, own) == 0)
 		return refuse_same(copy, err);
 	if (rc == 0)
-		rc = lease_take(copy->to, copy->opts->wait_ms, holder, err);
+		rc = lease_take(copy->to, NULL, copy->opts->wait_ms, holder,
+		    err);
 	return rc == -1 ? -1 : 0;
 }
 

@@ -109,6 +109,8 @@ retry(struct transfer *transfer)
 		return error_prefix(transfer->err, "the deadline"
 		    " (--deadline) passes before the next attempt");
 	transfer->attempt++;
+	if (transfer->config->retried != NULL)
+		(*transfer->config->retried)++;
 	log_warn("%s: %s; trying again in %.1f s (attempt %u of %u)",
 	    transfer->request->name, transfer->err->text,
 	    (double)wait_ms / MS_PER_SECOND, transfer->attempt + 1, attempts);

@@ -99,6 +99,24 @@ job_init(struct job *job, const char *id, const char *command, int64_t now_ms)
 		job->host[0] = '\0';
 }
 
+struct job_count *
+job_count_of(struct job *job, const char *name)
+{
+	struct job_count *count;
+	size_t		  i;
+
+	for (i = 0; i < job->n_counts; i++) {
+		if (strcmp(job->counts[i].name, name) == 0)
+			return &job->counts[i];
+	}
+	job->counts = xrealloc(job->counts,
+	    (job->n_counts + 1) * sizeof(*job->counts));
+	count = &job->counts[job->n_counts++];
+	*count = (struct job_count){ .expected = -1 };
+	text_copy(count->name, sizeof(count->name), name);
+	return count;
+}
+
 void
 job_set_end(struct job *job, const struct error *err, int64_t now_ms)
 {

@@ -12,6 +12,7 @@
 #include "log.h"
 #include "secret.h"
 #include "stop.h"
+#include "text.h"
 #include "xalloc.h"
 
 /* At most ten progress lines in a second. */
@@ -40,6 +41,8 @@ static struct {
 	bool		progress;
 	bool		is_shown; /* a progress line stands there */
 	int64_t		next_ms;  /* no new one before this time */
+	const char     *job;	  /* borrowed, as stage is; NULL: none */
+	const char     *stage;
 	const char     *secret;	  /* borrowed; NULL: none */
 	struct secret  *tokens[MAX_LOG_TOKENS]; /* NULL: none */
 	unsigned	next_token;
@@ -53,6 +56,13 @@ log_init(enum log_level level, enum log_format format, bool progress)
 	state.format = format;
 	state.progress = progress;
 	state.next_ms = 0;
+}
+
+void
+log_set_job(const char *id, const char *stage)
+{
+	state.job = id;
+	state.stage = stage;
 }
 
 void
@@ -268,31 +278,37 @@ format_message(struct buf *out, const char *fmt, va_list ap)
 	buf_clear(&text);
 }
 
+/* {"time":..., up to the text of the message. */
+static void
+append_json_head(struct buf *out, enum log_level level, const char *time)
+{
+	buf_print(out, "{\"time\":\"%s\",\"level\":\"%s\",", time,
+	    level_names[level]);
+	/* Words of ours, and a label. */
+	if (state.job != NULL)
+		buf_print(out, "\"job\":\"%s\",\"stage\":\"%s\",", state.job,
+		    state.stage);
+	append_text(out, "\"message\":\"");
+}
+
 static void __attribute__((format(printf, 2, 0)))
 log_line(enum log_level level, const char *fmt, va_list ap)
 {
 	struct buf message = { 0 }, out = { 0 };
-	char	   time[CLOCK_TEXT_BYTES], head[96];
+	char	   time[CLOCK_TEXT_BYTES];
+	bool	   is_json = state.format == LOG_FORMAT_JSON;
 
 	if (level > state.level)
 		return;
 	clock_format_seconds(clock_now_ms(), time);
 	format_message(&message, fmt, ap);
 	append_erase(&out);
-	if (state.format == LOG_FORMAT_JSON) {
-		(void)snprintf(head, sizeof(head), "{\"time\":\"%s\","
-		    "\"level\":\"%s\",\"message\":\"", time,
-		    level_names[level]);
-		append_text(&out, head);
-		append_visible(&out, &message, SIZE_MAX, true);
-		append_text(&out, "\"}\n");
-	} else {
-		(void)snprintf(head, sizeof(head), "%s %-5s ", time,
-		    level_names[level]);
-		append_text(&out, head);
-		append_visible(&out, &message, SIZE_MAX, false);
-		append_text(&out, "\n");
-	}
+	if (is_json)
+		append_json_head(&out, level, time);
+	else
+		buf_print(&out, "%s %-5s ", time, level_names[level]);
+	append_visible(&out, &message, SIZE_MAX, is_json);
+	append_text(&out, is_json ? "\"}\n" : "\n");
 	write_out(&out);
 	buf_clear(&message);
 	buf_clear(&out);
@@ -403,6 +419,19 @@ log_progress_end(void)
 	append_erase(&out);
 	write_out(&out);
 	buf_clear(&out);
+}
+
+void
+log_clean(char *out, size_t size, const char *text)
+{
+	struct buf redacted = { 0 }, visible = { 0 };
+
+	append_redacted(&redacted, text);
+	append_visible(&visible, &redacted, SIZE_MAX, false);
+	buf_append_byte(&visible, '\0');
+	text_copy(out, size, (const char *)visible.data);
+	buf_clear(&redacted);
+	buf_clear(&visible);
 }
 
 void

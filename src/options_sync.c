@@ -172,6 +172,7 @@ static const struct status_row statuses[] = {
 	{ STATUS_PROTOCOL, "the upstream answered something else" },
 	{ STATUS_REFUSED, "the upstream refused the key, or the store the "
 	    "password" },
+	{ STATUS_ABORTED, "the run was asked to end" },
 	{ STATUS_SIGINT, "interrupted (SIGINT)" },
 	{ STATUS_SIGTERM, "terminated (SIGTERM)" },
 };

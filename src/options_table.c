@@ -260,6 +260,22 @@ set_wait(struct options *opts, const char *value)
 }
 
 static const char *
+set_queue(struct options *opts, const char *value)
+{
+	return options_set_switch(&opts->queue, value);
+}
+
+static const char *
+set_job_id(struct options *opts, const char *value)
+{
+	if (!text_is_label(value, strlen(value)))
+		return "want 1 to " TEXT_OF(MAX_LABEL_BYTES) " letters, digits,"
+		       " dots, dashes or underscores";
+	opts->job_id = value;
+	return NULL;
+}
+
+static const char *
 set_ca_file(struct options *opts, const char *value)
 {
 	struct stat info;
@@ -446,6 +462,11 @@ const struct option_row option_rows[] = {
 	    FOR_LEASE, "The longest that the whole run may take." },
 	{ "--wait", "NOMPD_WAIT", " TIME", "0s", set_wait, FOR_LEASE,
 	    "How long to wait for another run to end." },
+	{ "--queue", "NOMPD_QUEUE", NULL, NULL, set_queue, FOR_WRITERS,
+	    "Wait for other runs to end, in order of arrival, until "
+	    "--deadline." },
+	{ "--job-id", "NOMPD_JOB_ID", " ID", NULL, set_job_id, FOR_WRITERS,
+	    "The id of this run's job; without it a new one is made." },
 	{ "--ca-file", "NOMPD_CA_FILE", " FILE", NULL, set_ca_file, FOR_RUN,
 	    "Certificates (PEM) to trust instead of the system's." },
 	{ "--metrics-file", "NOMPD_METRICS_FILE", " FILE", NULL,

@@ -4,7 +4,7 @@
 #include "collection.h"
 #include "guard.h"
 #include "history.h"
-#include "lease.h"
+#include "job_keeper.h"
 #include "log.h"
 #include "plan.h"
 #include "plan_print.h"
@@ -20,13 +20,9 @@
 static int
 open_store(struct run *run, enum store_mode mode, struct error *err)
 {
-	const struct options *opts = run->opts;
-	char		      holder[MAX_HOLDER_TEXT];
-
-	if (store_open(&opts->store, mode, &run->store, err) == -1)
+	if (store_open(&run->opts->store, mode, &run->store, err) == -1)
 		return -1;
-	return opts->dry_run ? 0 : lease_take(run->store, opts->wait_ms,
-	    holder, err);
+	return run->opts->dry_run ? 0 : run_job_begin(run, err);
 }
 
 int
@@ -56,6 +52,7 @@ fetch(struct run *run, struct error *err)
 {
 	const struct options *opts = run->opts;
 	struct http_config    config = {
+		.retried = &run->job.retries,
 		.key_header = opts->upstream_key_header,
 		.ca_file = opts->ca_file,
 		.retries = opts->retries,
@@ -63,10 +60,11 @@ fetch(struct run *run, struct error *err)
 	};
 	int i;
 
+	run_stage(run, JOB_STAGE_FETCHING);
 	if (opts->upstream_key != NULL)
 		config.key = secret_text(opts->upstream_key);
 	if (upstream_fetch(opts->upstream, &config, run->stage, run->output,
-	    run->tallies, err) == -1)
+	    run->tallies, &run->job, err) == -1)
 		return -1;
 	for (i = 0; i < COLLECTION_RAW_MAX; i++) {
 		if (stage_finish(run->stage, i, err) == -1)
@@ -82,6 +80,7 @@ convert_all(struct run *run, enum collection output, struct source *source,
 {
 	int rc;
 
+	run_stage(run, JOB_STAGE_CONVERTING);
 	log_progress("converting: %s", collection_name(output));
 	rc = output_all(run->output, output, source, err);
 	source_close(source);
@@ -115,6 +114,7 @@ run_plan(struct run *run, size_t first, struct error *err)
 {
 	size_t i;
 
+	run_stage(run, JOB_STAGE_COMPARING);
 	for (i = first; i < run->count; i++) {
 		if (plan_collection(run->stage, run->store, &run->tallies[i],
 		    err) == -1)
@@ -143,7 +143,7 @@ take_version(struct run *run, int64_t now_ms, struct error *err)
 }
 
 static int
-write_one(struct run *run, const struct tally *tally, int64_t now_ms,
+write_one(struct run *run, struct tally *tally, int64_t now_ms,
     struct error *err)
 {
 	if (tally->list >= COLLECTION__MAX &&
@@ -163,6 +163,7 @@ write_all(struct run *run, int64_t now_ms, struct error *err)
 {
 	size_t i;
 
+	run_stage(run, JOB_STAGE_WRITING);
 	for (i = 0; i < run->count; i++) {
 		if (write_one(run, &run->tallies[i], now_ms, err) == -1)
 			return -1;
@@ -190,7 +191,8 @@ publish(struct run *run, struct error *err)
 	struct run_result *result = run->result;
 
 	result->duration_ms = clock_monotonic_ms() - run->started_ms;
-	if (write_history(run, err) == -1 ||
+	run_stage(run, JOB_STAGE_PUBLISHING);
+	if (write_history(run, err) == -1 || run_job_check(run, err) == -1 ||
 	    stop_check(STATUS_STORE, err) == -1)
 		return -1;
 	log_progress("publishing version %" PRId64, result->version);
@@ -247,20 +249,31 @@ sum_up(struct run *run)
 }
 
 int
-run_end(struct run *run, int rc)
+run_end(struct run *run, int rc, const struct error *err)
 {
+	struct error ignored;
+
 	log_progress_end();
 	if (rc == 0)
 		sum_up(run);
 	output_free(run->output);
 	stage_close(run->stage);
+	/* Who sees that the job has ended finds the store at rest, and the
+	 * lease free; who gets the lease finds the job ended. */
+	if (rc == -1 && run->store != NULL)
+		(void)store_end(run->store, &ignored);
+	run_job_end(run, rc, err);
 	store_close(run->store);
+	job_keeper_close(run->keeper);
+	log_set_job(NULL, NULL);
+	job_clear(&run->job);
 	free(run);
 	return rc;
 }
 
 static struct run *
-run_new(const struct options *opts, struct run_result *result)
+run_new(const struct options *opts, const char *command,
+    struct run_result *result)
 {
 	struct run *run;
 
@@ -268,6 +281,7 @@ run_new(const struct options *opts, struct run_result *result)
 	run->opts = opts;
 	run->result = result;
 	run->started_ms = clock_monotonic_ms();
+	job_init(&run->job, opts->job_id, command, clock_now_ms());
 	return run;
 }
 
@@ -296,21 +310,21 @@ int
 run_sync(const struct options *opts, struct run_result *result,
     struct error *err)
 {
-	struct run *run = run_new(opts, result);
+	struct run *run = run_new(opts, "run", result);
 	int	    rc;
 
 	rc = run_open(run, opts->dry_run ? STORE_DRY : STORE_WRITE, err);
 	if (rc == 0)
 		rc = opts->mode == MODE_BULK ? run_bulk(run, err) :
 		    run_api(run, err);
-	return run_end(run, rc);
+	return run_end(run, rc, err);
 }
 
 int
 run_reconvert(const struct options *opts, struct run_result *result,
     struct error *err)
 {
-	struct run *run = run_new(opts, result);
+	struct run *run = run_new(opts, "reconvert", result);
 	int	    rc;
 
 	run_add(run, TREATMENT_GROUPS);
@@ -327,5 +341,5 @@ run_reconvert(const struct options *opts, struct run_result *result,
 		rc = run_plan(run, 0, err);
 	if (rc == 0)
 		rc = run_apply(run, err);
-	return run_end(run, rc);
+	return run_end(run, rc, err);
 }

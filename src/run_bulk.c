@@ -232,6 +232,7 @@ run_restage(struct run *run, struct error *err)
 static int
 run_export(struct run *run, struct bulk *bulk, struct error *err)
 {
+	run_stage(run, JOB_STAGE_FETCHING);
 	/* All files here and staged, or nothing happens. */
 	if (bulk_fetch(bulk, err) == -1 ||
 	    bulk_stage(bulk, run->tallies, &run->count, err) == -1)
@@ -252,7 +253,8 @@ run_bulk(struct run *run, struct error *err)
 	struct error ignored;
 	int	     rc;
 
-	rc = bulk_open(run->opts, run->store, run->stage, &bulk, err);
+	rc = bulk_open(run->opts, run->store, run->stage,
+	    &run->job, &bulk, err);
 	if (rc == 0)
 		rc = run_export(run, bulk, err);
 	/* What it has written goes before the journal is written to. */

@@ -4,6 +4,7 @@
 
 #include <bson/bson.h>
 
+#include "job.h"
 #include "options.h"
 #include "output.h"
 #include "run.h"
@@ -11,9 +12,12 @@
 #include "store.h"
 #include "tally.h"
 
+struct job_keeper;
+
 /*
  * tallies are the collections of the run in the order in which they are
- * written; each has a list of the stage.
+ * written; each has a list of the stage.  keeper is NULL in a dry run, which is
+ * no job; is_job says that the ledger has it.
  */
 struct run {
 	const struct options *opts;
@@ -26,6 +30,10 @@ struct run {
 	const bson_t	     *bulk;	  /* for the history; NULL: none */
 	struct run_result    *result;
 	int64_t		      started_ms; /* monotonic */
+	struct job	      job;
+	struct job_keeper    *keeper;
+	bool		      is_job;
+	int64_t		      next_note_ms; /* monotonic */
 };
 
 /* Opens the store, takes its lease (but for a dry run), makes the stage. */
@@ -42,7 +50,16 @@ int run_plan(struct run *run, size_t first, struct error *err);
 /* From a complete plan to the end: guard, version, writes, history, flip. */
 int run_apply(struct run *run, struct error *err);
 /* Frees what the run has; fills the result when rc is 0, and gives rc. */
-int run_end(struct run *run, int rc);
+int run_end(struct run *run, int rc, const struct error *err);
+
+/* What the run is at from now on. */
+void run_stage(struct run *run, enum job_stage stage);
+/* Opens the ledger, waits for the lease as the options say, and is a job. */
+int run_job_begin(struct run *run, struct error *err);
+/* As job_keeper_check(). */
+int run_job_check(struct run *run, struct error *err);
+/* The ledger has the end of the job, with err when rc is -1. */
+void run_job_end(struct run *run, int rc, const struct error *err);
 
 /* A run of the bulk mode. */
 int run_bulk(struct run *run, struct error *err);

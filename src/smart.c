@@ -47,7 +47,8 @@ complete(struct smart *smart, const struct smart_config *config,
 		if (config->token_url == NULL)
 			return error_prefix(err, "no token endpoint is known"
 			    " (--token-url names one)");
-		if (err->status >= STATUS_INTERRUPTED)
+		if (err->status >= STATUS_INTERRUPTED ||
+		    err->status == STATUS_ABORTED)
 			return -1;
 		log_warn("%s; going on with --token-url", err->text);
 	}

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -12,6 +13,15 @@ static volatile sig_atomic_t caught;
 static int wake_fds[2] = { -1, -1 };
 static int64_t deadline = INT64_MAX;
 static int64_t allowed_ms;
+
+/* An order is written once, before is_ordered says so. */
+static struct error order_given;
+static atomic_flag is_taken = ATOMIC_FLAG_INIT;
+static atomic_bool is_ordered;
+
+/* Of the main thread. */
+static void (*watch_fn)(void *ctx);
+static void *watch_ctx;
 
 static void
 on_signal(int number)
@@ -59,6 +69,27 @@ stop_ignore_signals(void)
 	(void)signal(SIGTERM, SIG_IGN);
 	(void)signal(SIGINT, SIG_IGN);
 	caught = 0;
+	(void)atomic_flag_test_and_set(&is_taken);
+	atomic_store(&is_ordered, false);
+}
+
+void
+stop_order(const struct error *order)
+{
+	if (atomic_flag_test_and_set(&is_taken))
+		return;
+	order_given = *order;
+	atomic_store(&is_ordered, true);
+	/* A full pipe has woken the reader already. */
+	if (write(wake_fds[1], "", 1) == -1)
+		return;
+}
+
+void
+stop_set_watch(void (*fn)(void *ctx), void *ctx)
+{
+	watch_fn = fn;
+	watch_ctx = ctx;
 }
 
 bool
@@ -70,10 +101,16 @@ stop_is_signalled(void)
 int
 stop_check(enum status late, struct error *err)
 {
+	if (watch_fn != NULL)
+		watch_fn(watch_ctx);
 	if (caught != 0)
 		return error_set(err, STATUS_INTERRUPTED + (unsigned)caught,
 		    "interrupted by signal %d (%s)", (int)caught,
 		    strsignal(caught));
+	if (atomic_load(&is_ordered)) {
+		*err = order_given;
+		return -1;
+	}
 	if (deadline != INT64_MAX && clock_monotonic_ms() >= deadline)
 		return error_set(err, late, "the deadline (--deadline) of %.1f"
 		    " s has passed; allow more", (double)allowed_ms / 1000);

@@ -7,16 +7,13 @@
  * was not finished, and a later run takes it over.  The lease's times are those
  * of the server's clock: the owners' clocks may differ.
  */
-#include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "clock.h"
 #include "store_mongodb_int.h"
+#include "ticker.h"
 #include "xalloc.h"
 
 /* How long a run that died keeps others out, and how often a lease is renewed
@@ -36,11 +33,7 @@ struct mongodb_lease {
 	const struct mongodb_client *link;
 	int64_t			     token;
 	mongoc_client_t		    *again; /* the thread's */
-	pthread_t		     thread;
-	bool			     has_thread;
-	pthread_mutex_t		     lock;
-	pthread_cond_t		     wake;
-	bool			     is_ending; /* under lock */
+	struct ticker		    *ticker;
 };
 
 /*
@@ -72,77 +65,33 @@ renew(const struct mongodb_lease *lease, mongoc_client_t *client,
 	return rc;
 }
 
-/* Waits for ms; true when the lease is to end. */
-static bool
-rest(struct mongodb_lease *lease, int64_t ms)
-{
-	struct timespec until;
-	bool		is_ending;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += ms / 1000;
-	(void)pthread_mutex_lock(&lease->lock);
-	while (!lease->is_ending && pthread_cond_timedwait(&lease->wake,
-	    &lease->lock, &until) != ETIMEDOUT)
-		;
-	is_ending = lease->is_ending;
-	(void)pthread_mutex_unlock(&lease->lock);
-	return is_ending;
-}
-
 /* A renewal that fails is tried again at the next turn; whether the lease was
  * lost by then is seen before the next write. */
-static void *
+static void
 keep(void *ctx)
 {
 	struct mongodb_lease *lease = ctx;
 	bson_error_t	      ignored;
 
-	while (!rest(lease, RENEW_MS))
-		(void)renew(lease, lease->again,
-		    mongodb_client_now_ms(lease->link) + LEASE_MS, &ignored);
-	return NULL;
+	(void)renew(lease, lease->again,
+	    mongodb_client_now_ms(lease->link) + LEASE_MS, &ignored);
 }
 
-/* Signals are the main thread's. */
 static int
 start_thread(struct mongodb_lease *lease, struct error *err)
 {
-	pthread_condattr_t attributes;
-	sigset_t	   all, before;
-	int		   rc;
-
-	(void)pthread_mutex_init(&lease->lock, NULL);
-	(void)pthread_condattr_init(&attributes);
-	(void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&lease->wake, &attributes);
-	(void)pthread_condattr_destroy(&attributes);
 	lease->again = mongodb_client_again(lease->link);
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	rc = lease->again == NULL ? ENOMEM :
-	    pthread_create(&lease->thread, NULL, keep, lease);
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-	lease->has_thread = rc == 0;
-	if (rc != 0)
-		return error_set(err, STATUS_STORE, "cannot keep the lease: no"
-		    " thread for it: %s", strerror(rc));
-	return 0;
+	if (lease->again == NULL)
+		return error_set(err, STATUS_STORE, "cannot keep the lease:"
+		    " there is no second connection to be had");
+	return ticker_start(keep, lease, RENEW_MS, &lease->ticker, err);
 }
 
 static void
 stop_thread(struct mongodb_lease *lease)
 {
-	if (lease->has_thread) {
-		(void)pthread_mutex_lock(&lease->lock);
-		lease->is_ending = true;
-		(void)pthread_cond_signal(&lease->wake);
-		(void)pthread_mutex_unlock(&lease->lock);
-		(void)pthread_join(lease->thread, NULL);
-	}
+	ticker_stop(lease->ticker);
 	mongoc_client_destroy(lease->again);
-	(void)pthread_cond_destroy(&lease->wake);
-	(void)pthread_mutex_destroy(&lease->lock);
 }
 
 /* "process 12 on host, since TIME" */

@@ -26,24 +26,25 @@ write_one(struct store_writer *writer, const struct planned *planned,
 
 static int
 write_all(struct store_writer *writer, struct stage_cursor *cursor,
-    const char *name, struct error *err)
+    struct tally *tally, struct error *err)
 {
 	struct planned planned;
-	uint64_t       count = 0;
 	int	       rc;
 
 	while ((rc = stage_plan_next(cursor, &planned, err)) == 1) {
 		if (stop_check(STATUS_STORE, err) == -1 ||
 		    write_one(writer, &planned, err) == -1)
 			return -1;
-		log_progress("writing: %s %" PRIu64, name, ++count);
+		tally->written++;
+		log_progress("writing: %s %" PRIu64, tally->name,
+		    tally->written);
 	}
 	return rc;
 }
 
 int
 upsert_collection(struct stage *stage, struct store *store,
-    const struct tally *tally, int64_t version, int64_t now_ms,
+    struct tally *tally, int64_t version, int64_t now_ms,
     struct error *err)
 {
 	struct store_writer *writer;
@@ -55,7 +56,7 @@ upsert_collection(struct stage *stage, struct store *store,
 	rc = store_writer_open(store, tally->name, version, now_ms, &writer,
 	    err);
 	if (rc == 0) {
-		rc = write_all(writer, cursor, tally->name, err);
+		rc = write_all(writer, cursor, tally, err);
 		if (rc == 0)
 			rc = store_writer_close(writer, err);
 		else

@@ -43,6 +43,7 @@ struct upstream {
 	struct stage  *stage;
 	struct output *output;
 	struct hasher *hasher;
+	struct job    *job;
 	struct list    lists[COLLECTION_RAW_MAX];
 };
 
@@ -52,6 +53,17 @@ static const char *const short_names[COLLECTION_RAW_MAX] = {
 	[ACTIVITY_DEFINITIONS] = "activities",
 	[REGULATED_AUTHORIZATIONS] = "authorizations",
 };
+
+static void
+note_count(const struct list *list)
+{
+	struct job_count *count = job_count_of(list->upstream->job,
+	    collection_name(list->collection));
+
+	count->fetched = (int64_t)(list->of_pages.resources +
+	    list->of_page.resources);
+	count->expected = list->has_total ? list->total : -1;
+}
 
 static void
 show_progress(const struct upstream *upstream)
@@ -143,6 +155,7 @@ take_body(void *ctx, const uint8_t *data, size_t len, struct error *err)
 	list->bytes += len;
 	if (bundle_feed(list->bundle, data, len, err) == -1)
 		return -1;
+	note_count(list);
 	show_progress(list->upstream);
 	return 0;
 }
@@ -220,6 +233,7 @@ end_page(void *ctx, const char *url, char **next, struct error *err)
 	list->of_pages.staged += list->of_page.staged;
 	list->of_page = (struct count){ 0 };
 	list->pages++;
+	note_count(list);
 	if (page.next == NULL)
 		return finish_list(list, err);
 	if (take_next(list, url, page.next, next, err) == -1) {
@@ -266,9 +280,11 @@ list_init(struct list *list, struct upstream *upstream,
 int
 upstream_fetch(const char *base, const struct http_config *config,
     struct stage *stage, struct output *output,
-    struct tally tallies[COLLECTION_RAW_MAX], struct error *err)
+    struct tally tallies[COLLECTION_RAW_MAX], struct job *job,
+    struct error *err)
 {
-	struct upstream	    upstream = { .stage = stage, .output = output };
+	struct upstream	    upstream = { .stage = stage, .output = output,
+		.job = job };
 	struct http_request requests[COLLECTION_RAW_MAX];
 	struct list	   *list;
 	int		    i, rc = 0;

@@ -115,6 +115,27 @@ START_TEST(json_lines)
 }
 END_TEST
 
+START_TEST(json_lines_of_a_job)
+{
+	log_init(LOG_LEVEL_INFO, LOG_FORMAT_JSON, false);
+	log_set_job("job-1", "writing");
+	log_info("x");
+	ck_assert_str_eq(strstr(next_write(), "\"level\""),
+	    "\"level\":\"info\",\"job\":\"job-1\",\"stage\":\"writing\","
+	    "\"message\":\"x\"}\n");
+	log_set_job(NULL, NULL);
+	log_info("x");
+	ck_assert_str_eq(strstr(next_write(), "\"level\""),
+	    "\"level\":\"info\",\"message\":\"x\"}\n");
+	/* Text lines are for people, who know. */
+	log_init(LOG_LEVEL_INFO, LOG_FORMAT_TEXT, false);
+	log_set_job("job-1", "writing");
+	log_info("x");
+	assert_matches(next_write(), "Z info  x\n$");
+	log_set_job(NULL, NULL);
+}
+END_TEST
+
 static const struct {
 	const char *in;
 	const char *out;
@@ -253,6 +274,22 @@ START_TEST(tokens_hidden)
 }
 END_TEST
 
+START_TEST(cleaned)
+{
+	char text[64] = "k3y and\n\x1b\xff", small[8];
+
+	log_hide_secret("k3y");
+	log_clean(text, sizeof(text), text);
+	ck_assert_str_eq(text, "[secret] and\\n\\x1b\\xff");
+	log_clean(small, sizeof(small), "k3y");
+	ck_assert_str_eq(small, "[secret");
+	/* A character is not cut. */
+	log_clean(small, sizeof(small), "abcdef\xc3\xb8");
+	ck_assert_str_eq(small, "abcdef");
+	ck_assert_str_eq(next_write(), "");
+}
+END_TEST
+
 START_TEST(raw_lines)
 {
 	log_hide_secret("k3y");
@@ -378,6 +415,8 @@ main(void)
 	tcase_add_test(tcase, text_lines);
 	tcase_add_test(tcase, levels);
 	tcase_add_test(tcase, json_lines);
+	tcase_add_test(tcase, json_lines_of_a_job);
+	tcase_add_test(tcase, cleaned);
 	tcase_add_loop_test(tcase, control_characters_visible, 0,
 	    LENGTH(visible));
 	tcase_add_loop_test(tcase, secret_hidden, 0, LENGTH(hidden));
