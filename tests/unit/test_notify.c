@@ -28,6 +28,7 @@ setup(void)
 static void
 teardown(void)
 {
+	stop_renew();
 	job_clear(&job);
 	teardown_report();
 }
@@ -181,26 +182,33 @@ START_TEST(deaf_is_killed)
 }
 END_TEST
 
-START_TEST(not_started)
+/* The command cannot be started, and that is said.  Under valgrind, where a
+ * process is not told of it, the command ends with 127. */
+static void
+assert_unstarted(const char *text, const char *reason)
 {
-	ck_assert_int_eq(notify_words("/nonexistent/command"), -1);
-	ck_assert_str_eq(err.text, "cannot start /nonexistent/command: No such"
-	    " file or directory");
-	ck_assert_int_eq(notify_words("nompd-no-such-command"), -1);
-	ck_assert_str_eq(err.text, "cannot start nompd-no-such-command: No such"
-	    " file or directory");
-	ck_assert_int_eq(notify_words("/tmp secret-argument"), -1);
-	ck_assert_ptr_nonnull(strstr(err.text, ": Permission denied"));
-	ck_assert_ptr_null(strstr(err.text, "secret-argument"));
-}
-END_TEST
+	const char *preloaded = getenv("LD_PRELOAD");
+	char	   *expected, **words = words_parse(text);
 
-START_TEST(not_executable)
+	ck_assert_int_eq(notify_words(text), -1);
+	if (preloaded != NULL && strstr(preloaded, "vgpreload") != NULL)
+		expected = xasprintf("%s has ended with status 127", words[0]);
+	else
+		expected = xasprintf("cannot start %s: %s", words[0], reason);
+	ck_assert_str_eq(err.text, expected);
+	free(expected);
+	words_free(words);
+}
+
+START_TEST(not_started)
 {
 	char *path = xasprintf("%s/log", folder);
 
-	ck_assert_int_eq(notify_words(path), -1);
-	ck_assert_ptr_nonnull(strstr(err.text, ": Permission denied"));
+	assert_unstarted("/nonexistent/command", "No such file or directory");
+	assert_unstarted("nompd-no-such-command", "No such file or directory");
+	assert_unstarted("/tmp secret-argument", "Permission denied");
+	/* A file that is no program. */
+	assert_unstarted(path, "Permission denied");
 	free(path);
 }
 END_TEST
@@ -219,7 +227,7 @@ START_TEST(environment_is_chosen)
 	setenv("PATH", "/usr/bin", 1);
 	setenv("LC_ALL", "C", 1);
 	setenv("TZ", "UTC", 1);
-	ck_assert_int_eq(notify_words("/usr/bin/env"), 0);
+	ck_assert_msg(notify_words("/usr/bin/env") == 0, "%s", err.text);
 	ck_assert_str_eq(read_log(), "PATH=/usr/bin\nLC_ALL=C\nTZ=UTC\n"
 	    "NOMPD_JOB_ID=job-1\nNOMPD_JOB_STATE=Held\n"
 	    "NOMPD_EXIT_STATUS=65\n");
@@ -310,7 +318,6 @@ main(void)
 	tcase_add_test(tests, group_is_ended);
 	tcase_add_test(tests, deaf_is_killed);
 	tcase_add_test(tests, not_started);
-	tcase_add_test(tests, not_executable);
 	tcase_add_test(tests, descriptors_are_three);
 	tcase_add_test(tests, state_is_fresh);
 	tcase_add_test(tests, nobody_waits_for_children);
