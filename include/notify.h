@@ -15,7 +15,8 @@
  * Starts the command (NULL-terminated; found in PATH, no shell) with the job on
  * its standard input, as one line of JSON in a file in memory: it need not be
  * read.  What it prints goes to our standard error.  Of our environment it gets
- * no NOMPD_ variable, but NOMPD_JOB_ID, NOMPD_JOB_STATE and NOMPD_EXIT_STATUS.
+ * no NOMPD_ variable: some hold secrets, and others would bind a run that it
+ * starts.  It gets SYNC_JOB_ID, SYNC_JOB_STATE and SYNC_EXIT_STATUS instead.
  * Waits for its end, for limit_ms or for a signal; what has not ended then is
  * ended, with its process group.
  *

@@ -59,9 +59,9 @@ start(char *const command[], const struct job *job, int in_fd, pid_t *pid,
 	size_t i;
 	int    rc;
 
-	added[0] = xasprintf("NOMPD_JOB_ID=%s", job->id);
-	added[1] = xasprintf("NOMPD_JOB_STATE=%s", job_state_name(job->state));
-	added[2] = xasprintf("NOMPD_EXIT_STATUS=%d", (int)job->error.status);
+	added[0] = xasprintf("SYNC_JOB_ID=%s", job->id);
+	added[1] = xasprintf("SYNC_JOB_STATE=%s", job_state_name(job->state));
+	added[2] = xasprintf("SYNC_EXIT_STATUS=%d", (int)job->error.status);
 	environment = child_environment(NULL, added);
 	rc = child_start(&(struct child){ .command = command,
 	    .environment = environment, .in_fd = in_fd,

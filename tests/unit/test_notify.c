@@ -229,8 +229,8 @@ START_TEST(environment_is_chosen)
 	setenv("TZ", "UTC", 1);
 	ck_assert_msg(notify_words("/usr/bin/env") == 0, "%s", err.text);
 	ck_assert_str_eq(read_log(), "PATH=/usr/bin\nLC_ALL=C\nTZ=UTC\n"
-	    "NOMPD_JOB_ID=job-1\nNOMPD_JOB_STATE=Held\n"
-	    "NOMPD_EXIT_STATUS=65\n");
+	    "SYNC_JOB_ID=job-1\nSYNC_JOB_STATE=Held\n"
+	    "SYNC_EXIT_STATUS=65\n");
 }
 END_TEST
 
