@@ -71,6 +71,17 @@ options_find_name(const char *const names[], unsigned n, const char *value)
 	return i;
 }
 
+const char *
+options_set_command(char ***out, const char *value)
+{
+	*out = words_parse(value);
+	if (*out != NULL)
+		return NULL;
+	return "want a program and its arguments, at most "
+	       TEXT_OF(MAX_COMMAND_WORDS) " words between blanks or a JSON "
+	       "array of texts";
+}
+
 /* host or host:port, without a user. */
 static bool
 is_authority(const char *text, size_t len)
@@ -357,39 +368,9 @@ set_api_keys_file(struct options *opts, const char *value)
 }
 
 static const char *
-set_command(char ***out, const char *value)
-{
-	*out = words_parse(value);
-	if (*out != NULL)
-		return NULL;
-	return "want a program and its arguments, at most "
-	       TEXT_OF(MAX_COMMAND_WORDS) " words between blanks or a JSON "
-	       "array of texts";
-}
-
-static const char *
 set_sync_command(struct options *opts, const char *value)
 {
-	return set_command(&opts->sync_command, value);
-}
-
-static const char *
-set_notify_command(struct options *opts, const char *value)
-{
-	return set_command(&opts->notify_command, value);
-}
-
-/* What is there is replaced; a folder cannot be, a device must not be. */
-static const char *
-set_metrics_file(struct options *opts, const char *value)
-{
-	struct stat info;
-
-	if (value[strlen(value) - 1] == '/' ||
-	    (stat(value, &info) == 0 && !S_ISREG(info.st_mode)))
-		return "want a file that may be replaced, or none yet";
-	opts->metrics_file = value;
-	return NULL;
+	return options_set_command(&opts->sync_command, value);
 }
 
 static const char *
@@ -470,11 +451,11 @@ const struct option_row option_rows[] = {
 	{ "--ca-file", "NOMPD_CA_FILE", " FILE", NULL, set_ca_file, FOR_RUN,
 	    "Certificates (PEM) to trust instead of the system's." },
 	{ "--metrics-file", "NOMPD_METRICS_FILE", " FILE", NULL,
-	    set_metrics_file, FOR_WRITERS,
+	    options_set_metrics_file, FOR_WRITERS,
 	    "Replace FILE by the metrics of the run when it has ended; for "
 	    "node_exporter a name that ends in .prom." },
 	{ "--notify-command", "NOMPD_NOTIFY_COMMAND", " COMMAND", NULL,
-	    set_notify_command, FOR_WRITERS | HIDE_VALUE,
+	    options_set_notify_command, FOR_WRITERS | HIDE_VALUE,
 	    "What is started when a run has ended, with the job as JSON on "
 	    "its standard input: words between blanks, or a JSON array of "
 	    "texts; no shell." },
