@@ -148,8 +148,19 @@ END_TEST
 START_TEST(group_is_ended)
 {
 	ck_assert_int_eq(notify("sleep 100 & echo $! >child; echo $$ >self;"
-	    " wait", 2 * SHORT_MS), -1);
+	    " wait", 5 * SHORT_MS), -1);
 	assert_gone("self");
+	assert_gone("child");
+}
+END_TEST
+
+/* All of the group may tidy up, as long as the command itself is there. */
+START_TEST(group_is_told)
+{
+	ck_assert_int_eq(notify("(trap 'echo told >mark; exit' TERM;"
+	    " while :; do sleep 0.05; done) & echo $! >child;"
+	    " trap 'sleep 1; exit' TERM; wait", 5 * SHORT_MS), -1);
+	ck_assert_str_eq(read_in_folder("mark"), "told\n");
 	assert_gone("child");
 }
 END_TEST
@@ -316,6 +327,7 @@ main(void)
 	tcase_add_test(tests, output_is_ours);
 	tcase_add_loop_test(tests, failed, 0, LENGTH_OF(failures));
 	tcase_add_test(tests, group_is_ended);
+	tcase_add_test(tests, group_is_told);
 	tcase_add_test(tests, deaf_is_killed);
 	tcase_add_test(tests, not_started);
 	tcase_add_test(tests, descriptors_are_three);
