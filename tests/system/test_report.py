@@ -1,15 +1,12 @@
 """What a run tells when it has ended: the metrics file, the notify command."""
-import datetime
 import json
 import os
 import pathlib
 import re
 import signal
-import sqlite3
 import stat
 import time
 
-import bson
 import pytest
 from prometheus_client import parser as prometheus
 from prometheus_client.openmetrics import parser as openmetrics
@@ -214,22 +211,8 @@ def test_busy(filled, slow):
     assert slow.poll() is None
 
 
-def abort(store, reason):
-    """What `nompd-sync abort` writes into the ledger."""
-    data = bson.encode({"At": datetime.datetime.now(datetime.timezone.utc),
-                        "By": "the test", "Reason": reason})
-    ledger = sqlite3.connect(f"{store}-jobs", timeout=PATIENCE)
-    with ledger:
-        changed = ledger.execute(
-            "UPDATE SyncJobs SET State = 'AbortInitiated', Abort = ?"
-            " WHERE State = 'Running'", (data,))
-        assert changed.rowcount == 1
-    ledger.close()
-
-
-@pytest.mark.only_store("sqlite")
 def test_aborted(filled, slow):
-    abort(filled.store, "because")
+    assert filled.run("abort", "--reason", "because").status == 0
     filled.finish(slow).failed(79)
     metrics, job = told(filled, "Aborted", 79)
     assert "because" in job["error"]["text"]
