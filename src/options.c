@@ -560,6 +560,7 @@ options_clear(struct options *opts)
 	store_place_clear(&opts->from);
 	store_place_clear(&opts->to);
 	words_free(opts->sync_command);
+	words_free(opts->notify_command);
 	words_free(opts->bulk.types);
 	words_free(opts->bulk.filters);
 	words_free(opts->bulk.elements);

@@ -1,11 +1,31 @@
 /* What is nompd-sync's own among the options. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "collection.h"
 #include "options_int.h"
 #include "secret.h"
 #include "url.h"
+
+/* What is there is replaced; a folder cannot be, a device must not be. */
+const char *
+options_set_metrics_file(struct options *opts, const char *value)
+{
+	struct stat info;
+
+	if (value[strlen(value) - 1] == '/' ||
+	    (stat(value, &info) == 0 && !S_ISREG(info.st_mode)))
+		return "want a file that may be replaced, or none yet";
+	opts->metrics_file = value;
+	return NULL;
+}
+
+const char *
+options_set_notify_command(struct options *opts, const char *value)
+{
+	return options_set_command(&opts->notify_command, value);
+}
 
 /* The key from the variable, or the file that file names. */
 static void

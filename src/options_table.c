@@ -73,6 +73,17 @@ options_find_name(const char *const names[], unsigned n, const char *value)
 	return i;
 }
 
+const char *
+options_set_command(char ***out, const char *value)
+{
+	*out = words_parse(value);
+	if (*out != NULL)
+		return NULL;
+	return "want a program and its arguments, at most "
+	       TEXT_OF(MAX_COMMAND_WORDS) " words between blanks or a JSON "
+	       "array of texts";
+}
+
 /* host or host:port, without a user. */
 static bool
 is_authority(const char *text, size_t len)
@@ -361,12 +372,7 @@ set_api_keys_file(struct options *opts, const char *value)
 static const char *
 set_sync_command(struct options *opts, const char *value)
 {
-	opts->sync_command = words_parse(value);
-	if (opts->sync_command != NULL)
-		return NULL;
-	return "want a program and its arguments, at most "
-	       TEXT_OF(MAX_COMMAND_WORDS) " words between blanks or a JSON "
-	       "array of texts";
+	return options_set_command(&opts->sync_command, value);
 }
 
 static const char *
@@ -452,6 +458,15 @@ const struct option_row option_rows[] = {
 	    "The id of this run's job; without it a new one is made." },
 	{ "--ca-file", "NOMPD_CA_FILE", " FILE", NULL, set_ca_file, FOR_RUN,
 	    "Certificates (PEM) to trust instead of the system's." },
+	{ "--metrics-file", "NOMPD_METRICS_FILE", " FILE", NULL,
+	    options_set_metrics_file, FOR_WRITERS,
+	    "Replace FILE by the metrics of the run when it has ended; for "
+	    "node_exporter a name that ends in .prom." },
+	{ "--notify-command", "NOMPD_NOTIFY_COMMAND", " COMMAND", NULL,
+	    options_set_notify_command, FOR_WRITERS | HIDE_VALUE,
+	    "What is started when a run has ended, with the job as JSON on "
+	    "its standard input: words between blanks, or a JSON array of "
+	    "texts; no shell." },
 	{ "--type", "NOMPD_TYPE", " TYPES", NULL, options_set_type, FOR_RUN,
 	    "bulk: the resource types, between commas; without it all that the"
 	    " server gives." },

@@ -9,6 +9,7 @@
 #include "log.h"
 #include "plan.h"
 #include "plan_print.h"
+#include "report.h"
 #include "run_int.h"
 #include "secret.h"
 #include "source.h"
@@ -279,7 +280,9 @@ sum_up(struct run *run)
 int
 run_end(struct run *run, int rc, const struct error *err)
 {
-	struct error ignored;
+	struct store_versions versions;
+	struct error	      ignored;
+	bool		      has_versions;
 
 	log_progress_end();
 	if (rc == 0)
@@ -291,8 +294,13 @@ run_end(struct run *run, int rc, const struct error *err)
 	if (rc == -1 && run->store != NULL)
 		(void)store_end(run->store, &ignored);
 	run_job_end(run, rc, err);
+	has_versions = run->store != NULL &&
+	    store_versions_get(run->store, &versions, &ignored) == 0;
 	store_close(run->store);
 	job_keeper_close(run->keeper);
+	if (!run->opts->dry_run)
+		report_run(run->opts, &run->job,
+		    has_versions ? &versions : NULL);
 	log_set_job(NULL, NULL);
 	job_clear(&run->job);
 	free(run);
