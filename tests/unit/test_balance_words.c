@@ -84,11 +84,12 @@ planned_again(struct run *run)
 
 /* A record that came to be there behind the run's back. */
 static void
-live_already(struct run *run)
+put_ghost(struct run *run, int64_t version, bool is_deleted)
 {
 	bson_t		    doc = BSON_INITIALIZER;
 	struct store_record record = { .key = "ghost", .len = 5,
-		.data = bson_get_data(&doc), .data_len = doc.len };
+		.data = bson_get_data(&doc), .data_len = doc.len,
+		.version = version, .is_deleted = is_deleted };
 	struct store_writer *writer;
 
 	memset(record.hash, '0', sizeof(record.hash) - 1);
@@ -96,6 +97,26 @@ live_already(struct run *run)
 	CHECK(store_writer_copy(writer, &record, true, &err));
 	CHECK(store_writer_close(writer, &err));
 	bson_destroy(&doc);
+}
+
+static void
+live_already(struct run *run)
+{
+	put_ghost(run, 0, false);
+}
+
+/* No live record more or less, but one of the run's version, or of one that is
+ * still to come. */
+static void
+stray(struct run *run)
+{
+	put_ghost(run, 1, true);
+}
+
+static void
+stray_to_come(struct run *run)
+{
+	put_ghost(run, 2, true);
 }
 
 static const struct {
@@ -107,7 +128,7 @@ static const struct {
 	{ fewer_decided, "PlanDefinitions: 4 were staged, and 3 are accounted"
 	    " for (3 added, 0 updated, 0 unchanged, 0 older, 0 named as"
 	    " deleted, 0 duplicates)" },
-	{ staged_late, "Patient: 5 were staged, and 4 are accounted for" },
+	{ staged_late, "Patient: 4 were staged, and 3 are accounted for" },
 	{ more_live, "ActivityDefinitions: the upstream has 2 usable keys, and"
 	    " 3 records would be live" },
 	{ acts_differ, "records were to be written, and the plan has " },
@@ -115,6 +136,10 @@ static const struct {
 	    " the plan has 5" },
 	{ live_already, "PlanDefinitions: 4 records were to be live after this"
 	    " run, and 5 are" },
+	{ stray, "PlanDefinitions: the record \"ghost\" has this run's"
+	    " version, or a later one, and was not to be written" },
+	{ stray_to_come, "PlanDefinitions: the record \"ghost\" has this"
+	    " run's version, or a later one, and was not to be written" },
 };
 
 START_TEST(counts_differ)
@@ -236,6 +261,40 @@ START_TEST(fault_named)
 }
 END_TEST
 
+/* The same of a deletion: all that the first run has brought goes. */
+static const struct {
+	enum fault_kind kind;
+	const char     *words;
+} delete_faults[] = {
+	{ FAULT_LOSE, "PlanDefinitions: 4 records were to be written and 3"
+	    " were" },
+	{ FAULT_DOUBLE, "PlanDefinitions: 4 records were to be written and 5"
+	    " were" },
+	{ FAULT_VERSION, "\"key 02\" was to be written and does not have this"
+	    " run's version" },
+	{ FAULT_TIME, "\"key 02\" has another UpdatedAt than it was given" },
+	{ FAULT_DELETED, "PlanDefinitions: the record \"key 02\" was to be"
+	    " deleted and is live" },
+};
+
+START_TEST(delete_fault_named)
+{
+	static const struct world nothing = { .keys = 0 };
+	struct run		 *run = run_planned(&small);
+
+	CHECK(run_apply(run, &err));
+	(void)run_end(run, 0);
+	run = run_planned(&nothing);
+	fault_set(run->store, IN_RECORD, delete_faults[_i].kind, 1);
+	ck_assert_int_eq(run_apply(run, &err), -1);
+	(void)run_end(run, -1);
+	ck_assert_int_eq(err.status, STATUS_UNBALANCED);
+	ck_assert_msg(strstr(err.text, delete_faults[_i].words) != NULL, "%s",
+	    err.text);
+	ck_assert(fault.has_fired);
+}
+END_TEST
+
 /* Of key lists that go on in further parts. */
 static const struct {
 	enum fault_kind kind;
@@ -274,6 +333,8 @@ main(void)
 	tcase_add_loop_test(tests, one_alone, 0, LENGTH_OF(alone));
 	tcase_add_loop_test(tests, alone_in_store, 0, 2);
 	tcase_add_loop_test(tests, fault_named, 0, LENGTH_OF(faults));
+	tcase_add_loop_test(tests, delete_fault_named, 0,
+	    LENGTH_OF(delete_faults));
 	tcase_add_loop_test(tests, part_fault_named, 0,
 	    LENGTH_OF(part_faults));
 	suite_add_tcase(suite, tests);
