@@ -16,7 +16,8 @@
 /* Variables without a flag: the upstream's key, switches of the tests. */
 static const char *const other_variables[] = { KEY_VARIABLE, KEY_FILE_VARIABLE,
 	PASSWORD_FILE_VARIABLE, FROM_FILE_VARIABLE, TO_FILE_VARIABLE,
-	"NOMPD_STORE_TRACE", "NOMPD_STORE_KILL_AT", "NOMPD_STORE_STOP_AT" };
+	"NOMPD_STORE_TRACE", "NOMPD_STORE_KILL_AT", "NOMPD_STORE_STOP_AT",
+	"NOMPD_STORE_LOSE_AT" };
 
 /*
  * What Kubernetes sets in every pod beside a service whose name starts with

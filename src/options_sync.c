@@ -172,6 +172,7 @@ static const struct status_row statuses[] = {
 	{ STATUS_NOT_FOUND, "show: no such record; status, abort: no such "
 	    "job, or none that is active" },
 	{ STATUS_UNAVAILABLE, "no usable answer from the upstream" },
+	{ STATUS_UNBALANCED, "the run does not add up; nothing was published" },
 	{ STATUS_MEMORY, "out of memory" },
 	{ STATUS_STORE, "the store failed or is not ours" },
 	{ STATUS_BUSY, "another run is active; abort: the job has not "

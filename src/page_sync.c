@@ -19,6 +19,8 @@ static const struct {
 	{ STATUS_UNAVAILABLE, 502, "The upstream gave no usable answer." },
 	{ STATUS_PROTOCOL, 502, "The upstream gave a wrong answer." },
 	{ STATUS_REFUSED, 502, "The key or password was refused." },
+	{ STATUS_UNBALANCED, 500,
+	    "The run did not add up; nothing was published." },
 	{ STATUS_STORE, 500, "The store failed." },
 	{ -1, 500, "The run failed." },
 };

@@ -421,7 +421,8 @@ def test_much_output_takes_no_memory(tmp_path):
 
 
 @pytest.mark.parametrize("status, answered", [
-    (65, 422), (69, 502), (74, 500), (75, 409), (76, 502), (77, 502)])
+    (65, 422), (69, 502), (70, 500), (74, 500), (75, 409), (76, 502),
+    (77, 502)])
 def test_status_counts_not_output(scripted, status, answered):
     script(scripted, f"echo '{RESULT_LINE}'; exit {status}")
     refusal(scripted.post(), answered)

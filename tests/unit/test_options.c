@@ -273,6 +273,7 @@ static const struct {
 	{ "NOMPD_STORE_TRACE", false },
 	{ "NOMPD_STORE_KILL_AT", false },
 	{ "NOMPD_STORE_STOP_AT", false },
+	{ "NOMPD_STORE_LOSE_AT", false },
 	{ "NOMPD_SERVICE_HOST", false },
 	{ "NOMPD_SERVICE_PORT", false },
 	{ "NOMPD_SERVICE_PORT_HTTP_1", false },
