@@ -283,11 +283,11 @@ START_TEST(delete_fault_named)
 	struct run		 *run = run_planned(&small);
 
 	CHECK(run_apply(run, &err));
-	(void)run_end(run, 0);
+	(void)run_end(run, 0, &err);
 	run = run_planned(&nothing);
 	fault_set(run->store, IN_RECORD, delete_faults[_i].kind, 1);
 	ck_assert_int_eq(run_apply(run, &err), -1);
-	(void)run_end(run, -1);
+	(void)run_end(run, -1, &err);
 	ck_assert_int_eq(err.status, STATUS_UNBALANCED);
 	ck_assert_msg(strstr(err.text, delete_faults[_i].words) != NULL, "%s",
 	    err.text);
