@@ -1,8 +1,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -25,12 +27,19 @@ static const char *const kept_names[] = { "PATH", "HOME", "USER", "LOGNAME",
 	"LANG", "LC_*", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR",
 	"http_proxy", "https_proxy", "all_proxy", "no_proxy", "NOMPD_*" };
 
+/* A job has one run: an id that we were given is not for those we start. */
+#define JOB_ID_PREFIX "NOMPD_JOB_ID="
+/* How often a process is looked at that has no descriptor. */
+#define LOOK_MS 100
+
 static bool
 is_kept(const char *entry)
 {
 	const char *name;
 	size_t	    len, i;
 
+	if (strncmp(entry, JOB_ID_PREFIX, strlen(JOB_ID_PREFIX)) == 0)
+		return false;
 	for (i = 0; i < sizeof(kept_names) / sizeof(kept_names[0]); i++) {
 		name = kept_names[i];
 		len = strcspn(name, "*");
@@ -41,20 +50,22 @@ is_kept(const char *entry)
 	return false;
 }
 
-/* An array of borrowed entries; the caller frees it. */
+/* An array of borrowed entries, more (NULL: none) being the last; the caller
+ * frees it. */
 static char **
-make_environment(void)
+make_environment(char *more)
 {
 	char **out;
 	size_t count = 0, n = 0;
 
 	while (environ[count] != NULL)
 		count++;
-	out = xcalloc(count + 1, sizeof(*out));
+	out = xcalloc(count + 2, sizeof(*out));
 	for (count = 0; environ[count] != NULL; count++) {
 		if (is_kept(environ[count]))
 			out[n++] = environ[count];
 	}
+	out[n] = more;
 	return out;
 }
 
@@ -82,9 +93,10 @@ prepare(posix_spawn_file_actions_t *actions, posix_spawnattr_t *attributes,
 	return 0;
 }
 
-/* Starts it with its standard output on out_fd. */
+/* Starts it with its standard output on out_fd, and more in its environment. */
 static int
-start(char *const command[], int out_fd, pid_t *pid, struct error *err)
+start(char *const command[], char *more, int out_fd, pid_t *pid,
+    struct error *err)
 {
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t	   attributes;
@@ -95,7 +107,7 @@ start(char *const command[], int out_fd, pid_t *pid, struct error *err)
 	    posix_spawnattr_init(&attributes) != 0 ||
 	    prepare(&actions, &attributes, out_fd) == -1)
 		xalloc_end();
-	environment = make_environment();
+	environment = make_environment(more);
 	code = posix_spawnp(pid, command[0], &actions, &attributes, command,
 	    environment);
 	free((void *)environment);
@@ -107,60 +119,111 @@ start(char *const command[], int out_fd, pid_t *pid, struct error *err)
 	    strerror(code));
 }
 
-/* Waits until the process of pid_fd has ended: 0, or -1 when it is enough. */
+/* Waits until it has ended, or ms have passed, or less. */
 static int
-wait_process(int pid_fd, int64_t end_ms, struct error *err)
+wait_process(const struct trigger *trigger, int64_t ms, struct error *err)
 {
 	struct pollfd poll_fds[] = {
-		{ .fd = pid_fd, .events = POLLIN },
+		{ .fd = trigger->pid_fd, .events = POLLIN },
 		{ .fd = stop_fd(), .events = POLLIN },
 	};
 	struct timespec left;
 	sigset_t	none;
-	int64_t		left_ms;
 
-	left_ms = end_ms - clock_monotonic_ms();
-	if (left_ms <= 0)
-		return error_set(err, STATUS_STORE, "not waited for any"
-		    " longer than %lld hours; it goes on",
-		    MAX_TRIGGER_MS / (60 * 60 * 1000));
-	left = (struct timespec){ .tv_sec = left_ms / 1000,
-		.tv_nsec = left_ms % 1000 * 1000000L };
+	if (trigger->pid_fd == -1 && ms > LOOK_MS)
+		ms = LOOK_MS;
+	left = (struct timespec){ .tv_sec = ms / 1000,
+		.tv_nsec = ms % 1000 * 1000000L };
 	/* Signals may be blocked while an answer is made; here they count. */
 	(void)sigemptyset(&none);
 	(void)ppoll(poll_fds, 2, &left, &none);
 	if (stop_is_signalled())
-		return error_set(err, STATUS_STORE, "not waited for, because"
-		    " this process is to end; it goes on");
+		return error_set(err, STATUS_STORE, "process %ld: not waited"
+		    " for, because this process is to end; it goes on",
+		    (long)trigger->pid);
 	return 0;
 }
 
+/* Has it ended?  1, 0 or -1. */
 static int
-wait_end(pid_t pid, int *status, struct error *err)
+take_status(struct trigger *trigger, int *status, struct error *err)
 {
-	int64_t end_ms = clock_monotonic_ms() + MAX_TRIGGER_MS;
-	pid_t	ended = 0;
-	int	fd, wait_status = 0, rc = 0;
+	int   wait_status;
+	pid_t ended;
 
-	fd = pidfd_open(pid, 0);
-	while (rc == 0 && ended == 0) {
-		/* Without such a descriptor the wait below is a plain one. */
-		if (fd != -1)
-			rc = wait_process(fd, end_ms, err);
-		if (rc == 0)
-			ended = waitpid(pid, &wait_status,
-			    fd != -1 ? WNOHANG : 0);
-	}
-	if (fd != -1)
-		(void)close(fd);
-	if (rc == -1)
-		return -1;
+	ended = waitpid(trigger->pid, &wait_status, WNOHANG);
+	if (ended == 0)
+		return 0;
 	if (ended == -1)
-		return error_set(err, STATUS_STORE, "waiting for its end: %s",
-		    strerror(errno));
+		return error_set(err, STATUS_STORE, "process %ld: waiting for"
+		    " its end: %s", (long)trigger->pid, strerror(errno));
 	*status = WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) :
 	    128 + WTERMSIG(wait_status);
-	return 0;
+	trigger->pid = 0;
+	return 1;
+}
+
+int
+trigger_wait(struct trigger *trigger, int64_t ms, int *status,
+    struct error *err)
+{
+	int64_t end_ms = clock_monotonic_ms() + ms, left_ms = ms;
+	int	rc;
+
+	for (;;) {
+		rc = take_status(trigger, status, err);
+		if (rc != 0 || left_ms <= 0)
+			return rc;
+		if (wait_process(trigger, left_ms, err) == -1)
+			return -1;
+		left_ms = end_ms - clock_monotonic_ms();
+	}
+}
+
+/* A thread's: waits for the end of a process that nobody asks for any more. */
+static void *
+take_end(void *ctx)
+{
+	(void)waitpid((pid_t)(intptr_t)ctx, NULL, 0);
+	return NULL;
+}
+
+/* All signals are for the other threads. */
+static int
+start_reaper(pid_t pid)
+{
+	pthread_attr_t attributes;
+	pthread_t      thread;
+	sigset_t       all;
+	int	       code;
+
+	(void)sigfillset(&all);
+	if (pthread_attr_init(&attributes) != 0)
+		xalloc_end();
+	code = pthread_attr_setsigmask_np(&attributes, &all);
+	if (code == 0)
+		code = pthread_attr_setdetachstate(&attributes,
+		    PTHREAD_CREATE_DETACHED);
+	if (code == 0)
+		code = pthread_create(&thread, &attributes, take_end,
+		    (void *)(intptr_t)pid);
+	(void)pthread_attr_destroy(&attributes);
+	return code;
+}
+
+void
+trigger_leave(struct trigger *trigger)
+{
+	int code = 0;
+
+	(void)close(trigger->out_fd);
+	if (trigger->pid_fd != -1)
+		(void)close(trigger->pid_fd);
+	if (trigger->pid != 0)
+		code = start_reaper(trigger->pid);
+	if (code != 0)
+		log_warn("process %ld: its end will not be taken notice of: %s",
+		    (long)trigger->pid, strerror(code));
 }
 
 /*
@@ -205,27 +268,47 @@ read_output(int fd, struct buf *out, struct error *err)
 }
 
 int
+trigger_start(char *const command[], const char *job_id, struct trigger *out,
+    struct error *err)
+{
+	char *more = NULL;
+	int   rc;
+
+	out->out_fd = open_output(err);
+	if (out->out_fd == -1)
+		return -1;
+	if (job_id != NULL)
+		more = xasprintf(JOB_ID_PREFIX "%s", job_id);
+	rc = start(command, more, out->out_fd, &out->pid, err);
+	free(more);
+	if (rc == -1) {
+		(void)close(out->out_fd);
+		return -1;
+	}
+	out->pid_fd = pidfd_open(out->pid, 0);
+	log_info("started %s as process %ld", command[0], (long)out->pid);
+	return 0;
+}
+
+int
 trigger_run(char *const command[], struct buf *out, int *status,
     struct error *err)
 {
-	pid_t pid;
-	int   fd, rc;
+	struct trigger trigger;
+	int	       rc;
 
-	/* What was not waited for any more, and has ended since. */
-	while (waitpid(-1, NULL, WNOHANG) > 0)
-		;
-	fd = open_output(err);
-	if (fd == -1)
+	if (trigger_start(command, NULL, &trigger, err) == -1)
 		return -1;
-	rc = start(command, fd, &pid, err);
-	if (rc == 0) {
-		log_info("started %s as process %ld", command[0], (long)pid);
-		rc = wait_end(pid, status, err);
-		if (rc == 0)
-			rc = read_output(fd, out, err);
+	rc = trigger_wait(&trigger, MAX_TRIGGER_MS, status, err);
+	if (rc == 0)
+		rc = error_set(err, STATUS_STORE, "process %ld: not waited for"
+		    " any longer than %lld hours; it goes on",
+		    (long)trigger.pid, MAX_TRIGGER_MS / (60 * 60 * 1000));
+	else if (rc == 1) {
+		rc = read_output(trigger.out_fd, out, err);
 		if (rc == -1)
-			(void)error_prefix(err, "process %ld", (long)pid);
+			(void)error_prefix(err, "%s", command[0]);
 	}
-	(void)close(fd);
+	trigger_leave(&trigger);
 	return rc;
 }
