@@ -13,15 +13,14 @@ import urllib.parse
 
 import pytest
 
-import stores
 import web
-from conftest import FILLED, KEY, PROGRAM, copy_store, dump
+from conftest import FILLED, KEY, PROGRAM, dump
 from test_serve_servers import below_prefix
 from test_serve_trigger import (
     GUARD, LOOK, NONE, REFUSED, RESULT_LINE, SOON, WRONG, Look, Service,
     real, refusal, script, serving, starts, wait_until)
 from test_store_faults import unprivileged  # noqa: F401
-from upstream import PLANS, Answer, plan
+from upstream import PLANS, Answer
 from web import KINDS, MORE_KINDS, make_key, start_server
 
 JOBS = "/api/v1/jobs"
