@@ -31,6 +31,9 @@ static const char *const kept_names[] = { "PATH", "HOME", "USER", "LOGNAME",
 	"LANG", "LC_*", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR",
 	"http_proxy", "https_proxy", "all_proxy", "no_proxy" };
 
+/* A job has one run: an id that we were given is not for those we start. */
+#define OWN_NAME "NOMPD_JOB_ID"
+
 static bool
 has_name(const char *entry, const char *name)
 {
@@ -45,6 +48,8 @@ is_kept(const char *entry, const char *extra)
 {
 	size_t i;
 
+	if (has_name(entry, OWN_NAME))
+		return false;
 	for (i = 0; i < sizeof(kept_names) / sizeof(kept_names[0]); i++) {
 		if (has_name(entry, kept_names[i]))
 			return true;

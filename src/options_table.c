@@ -559,9 +559,10 @@ const struct option_row option_rows[] = {
 	    "The keys of the API, as hashes; others may not read it." },
 	{ "--sync-command", "NOMPD_SYNC_COMMAND", " COMMAND", NULL,
 	    set_sync_command, FOR_SERVE | HIDE_VALUE,
-	    "What POST /api/internal/sync starts: words between blanks, or a "
-	    "JSON array of texts; no shell.  Without it there is no such "
-	    "path." },
+	    "What POST /api/internal/sync and POST /api/v1/jobs start: words "
+	    "between blanks, or a JSON array of texts; no shell.  Without it "
+	    "nothing can be started.  NOMPD_JOB_ID tells it the id of its "
+	    "job." },
 	{ "--workers", "NOMPD_WORKERS", " N", "1", set_workers, FOR_SERVE,
 	    "FastCGI: how many processes serve the socket." },
 	{ "--scope", NULL, " SCOPE", "read", set_scope, FOR(COMMAND_KEY_ADD),

@@ -1,5 +1,8 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -8,42 +11,73 @@
 
 #include "child.h"
 #include "clock.h"
+#include "log.h"
 #include "trigger.h"
+#include "xalloc.h"
 
-/* Starts it with its standard output on out_fd. */
-static int
-start(char *const command[], int out_fd, pid_t *pid, struct error *err)
+int
+trigger_wait(struct trigger *trigger, int64_t ms, int *status,
+    struct error *err)
 {
-	char **environment;
-	int    rc;
-
-	environment = child_environment("NOMPD_*", NULL);
-	rc = child_start(&(struct child){ .command = command,
-	    .environment = environment, .in_fd = -1, .out_fd = out_fd }, pid,
-	    err);
-	free((void *)environment);
-	return rc;
-}
-
-static int
-wait_end(pid_t pid, int *status, struct error *err)
-{
-	switch (child_wait(pid, clock_monotonic_ms() + MAX_TRIGGER_MS,
-	    status)) {
+	switch (child_wait(trigger->pid, clock_monotonic_ms() + ms, status)) {
 	case CHILD_ENDED:
-		return 0;
+		trigger->pid = 0;
+		return 1;
 	case CHILD_LATE:
-		return error_set(err, STATUS_STORE, "not waited for any"
-		    " longer than %lld hours; it goes on",
-		    MAX_TRIGGER_MS / (60 * 60 * 1000));
+		return 0;
 	case CHILD_SIGNALLED:
-		return error_set(err, STATUS_STORE, "not waited for, because"
-		    " this process is to end; it goes on");
+		return error_set(err, STATUS_STORE, "process %ld: not waited"
+		    " for, because this process is to end; it goes on",
+		    (long)trigger->pid);
 	case CHILD_LOST:
 		break;
 	}
-	return error_set(err, STATUS_STORE, "waiting for its end: %s",
-	    strerror(errno));
+	return error_set(err, STATUS_STORE, "process %ld: waiting for its end:"
+	    " %s", (long)trigger->pid, strerror(errno));
+}
+
+/* A thread's: waits for the end of a process that nobody asks for any more. */
+static void *
+take_end(void *ctx)
+{
+	(void)waitpid((pid_t)(intptr_t)ctx, NULL, 0);
+	return NULL;
+}
+
+/* All signals are for the other threads. */
+static int
+start_reaper(pid_t pid)
+{
+	pthread_attr_t attributes;
+	pthread_t      thread;
+	sigset_t       all;
+	int	       code;
+
+	(void)sigfillset(&all);
+	if (pthread_attr_init(&attributes) != 0)
+		xalloc_end();
+	code = pthread_attr_setsigmask_np(&attributes, &all);
+	if (code == 0)
+		code = pthread_attr_setdetachstate(&attributes,
+		    PTHREAD_CREATE_DETACHED);
+	if (code == 0)
+		code = pthread_create(&thread, &attributes, take_end,
+		    (void *)(intptr_t)pid);
+	(void)pthread_attr_destroy(&attributes);
+	return code;
+}
+
+void
+trigger_leave(struct trigger *trigger)
+{
+	int code = 0;
+
+	(void)close(trigger->out_fd);
+	if (trigger->pid != 0)
+		code = start_reaper(trigger->pid);
+	if (code != 0)
+		log_warn("process %ld: its end will not be taken notice of: %s",
+		    (long)trigger->pid, strerror(code));
 }
 
 /*
@@ -87,27 +121,61 @@ read_output(int fd, struct buf *out, struct error *err)
 	    " result: %s", strerror(errno));
 }
 
+/* Starts it with its standard output on out->out_fd. */
+static int
+start(char *const command[], char *more, struct trigger *out,
+    struct error *err)
+{
+	char  *added[] = { more, NULL };
+	char **environment;
+	int    rc;
+
+	environment = child_environment("NOMPD_*", added);
+	rc = child_start(&(struct child){ .command = command,
+	    .environment = environment, .in_fd = -1, .out_fd = out->out_fd },
+	    &out->pid, err);
+	free((void *)environment);
+	return rc;
+}
+
+int
+trigger_start(char *const command[], const char *job_id, struct trigger *out,
+    struct error *err)
+{
+	char *more = NULL;
+	int   rc;
+
+	out->out_fd = open_output(err);
+	if (out->out_fd == -1)
+		return -1;
+	if (job_id != NULL)
+		more = xasprintf("NOMPD_JOB_ID=%s", job_id);
+	rc = start(command, more, out, err);
+	free(more);
+	if (rc == -1)
+		(void)close(out->out_fd);
+	return rc;
+}
+
 int
 trigger_run(char *const command[], struct buf *out, int *status,
     struct error *err)
 {
-	pid_t pid;
-	int   fd, rc;
+	struct trigger trigger;
+	int	       rc;
 
-	/* What was not waited for any more, and has ended since. */
-	while (waitpid(-1, NULL, WNOHANG) > 0)
-		;
-	fd = open_output(err);
-	if (fd == -1)
+	if (trigger_start(command, NULL, &trigger, err) == -1)
 		return -1;
-	rc = start(command, fd, &pid, err);
-	if (rc == 0) {
-		rc = wait_end(pid, status, err);
-		if (rc == 0)
-			rc = read_output(fd, out, err);
+	rc = trigger_wait(&trigger, MAX_TRIGGER_MS, status, err);
+	if (rc == 0)
+		rc = error_set(err, STATUS_STORE, "process %ld: not waited for"
+		    " any longer than %lld hours; it goes on",
+		    (long)trigger.pid, MAX_TRIGGER_MS / (60 * 60 * 1000));
+	else if (rc == 1) {
+		rc = read_output(trigger.out_fd, out, err);
 		if (rc == -1)
-			(void)error_prefix(err, "process %ld", (long)pid);
+			(void)error_prefix(err, "%s", command[0]);
 	}
-	(void)close(fd);
+	trigger_leave(&trigger);
 	return rc;
 }

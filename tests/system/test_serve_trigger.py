@@ -41,7 +41,7 @@ def kind(request):
 class Service:
     """nompd-serve with a command, and an upstream that the test scripts."""
 
-    def __init__(self, kind, folder, command, **options):
+    def __init__(self, kind, folder, command, env=(), **options):
         self.folder = folder
         self.upstream = Upstream()
         self.upstream.serve(*FILLED)
@@ -52,7 +52,8 @@ class Service:
             self.server = start_server(
                 kind, folder, store=self.store, sync_command=command(self),
                 env={"NOMPD_UPSTREAM_API_KEY": KEY, "NOMPD_RETRIES": "0",
-                     "NOMPD_UPSTREAM_URL": self.upstream.url}, **options)
+                     "NOMPD_UPSTREAM_URL": self.upstream.url, **dict(env)},
+                **options)
         except BaseException:
             self.upstream.stop()
             raise
