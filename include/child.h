@@ -30,9 +30,9 @@ enum child_end {
 /*
  * What of our environment any program may want (PATH, LANG, proxies, ...), and
  * extra: a name, or a start of names that ends in *; NULL: no more.  Behind it
- * added, NULL-terminated entries; NULL: none.  The id that our own job was given
- * (NOMPD_JOB_ID) is not among them.  An array of borrowed entries;
- * the caller frees the array.
+ * added, NULL-terminated entries; NULL: none.  The id that our own job was
+ * given (NOMPD_JOB_ID) is not among them.  An array of borrowed entries; the
+ * caller frees the array.
  */
 char **child_environment(const char *extra, char *const *added);
 /* Starts it.  -1 (STATUS_STORE): it could not be. */
