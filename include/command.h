@@ -2,6 +2,8 @@
 #ifndef NOMPD_COMMAND_H
 #define NOMPD_COMMAND_H
 
+#include <jansson.h>
+
 #include "error.h"
 #include "options.h"
 
@@ -11,7 +13,25 @@ int command_init(const struct options *opts, struct error *err);
 int command_history(const struct options *opts, struct error *err);
 /* Prints one record as JSON; STATUS_NOT_FOUND when there is none. */
 int command_show(const struct options *opts, struct error *err);
+/*
+ * Prints the active job, the last one or the one that is named, and when the
+ * last run has finished; with opts->watch until the job has ended.  -1
+ * (STATUS_STALE): all is printed, and that run is too old, or there is none;
+ * STATUS_NOT_FOUND: there is no such job.
+ */
+int command_status(const struct options *opts, struct error *err);
+/* Prints the latest jobs, newest first, as a table or JSON. */
+int command_jobs(const struct options *opts, struct error *err);
+/*
+ * Asks the job, or the active one, to end, and may wait until it has.
+ * STATUS_NOT_FOUND: there is none, or it has ended; STATUS_BUSY: it has not
+ * ended in time.
+ */
+int command_abort(const struct options *opts, struct error *err);
 
+/* Prints the object on one line of standard output, and frees it; NULL is out
+ * of memory. */
+int command_print(json_t *object, struct error *err);
 /* Flushes standard output: -1 (STATUS_STORE) when not all has arrived. */
 int command_flush(struct error *err);
 

@@ -20,8 +20,9 @@
 struct secret;
 
 enum command { COMMAND_RUN, COMMAND_INIT, COMMAND_HISTORY, COMMAND_SHOW,
-	COMMAND_RECONVERT, COMMAND_COPY, COMMAND_KEYGEN, COMMAND_SERVE,
-	COMMAND_KEY_ADD, COMMAND_KEY_LIST, COMMAND_KEY_REVOKE, COMMAND__MAX };
+	COMMAND_RECONVERT, COMMAND_COPY, COMMAND_KEYGEN, COMMAND_STATUS,
+	COMMAND_JOBS, COMMAND_ABORT, COMMAND_SERVE, COMMAND_KEY_ADD,
+	COMMAND_KEY_LIST, COMMAND_KEY_REVOKE, COMMAND__MAX };
 
 struct program;
 extern const struct program program_sync;  /* nompd-sync(1) */
@@ -80,7 +81,8 @@ struct bulk_options {
  * rest.  Invariant after options_parse() gave 0: help or version is set, or
  * every value is within its range, for COMMAND_RUN upstream is set, for
  * COMMAND_SHOW both words are, for COMMAND_COPY from and to, and for the key
- * commands api_keys_file and key_name (but COMMAND_KEY_LIST has no name).
+ * commands api_keys_file and key_name (but COMMAND_KEY_LIST has no name); job,
+ * where there is one, is a label.
  */
 struct options {
 	enum command	   command;
@@ -101,7 +103,8 @@ struct options {
 	unsigned	   retries;
 	int64_t		   timeout_ms;	    /* one request */
 	int64_t		   deadline_ms;	    /* the whole run */
-	int64_t		   wait_ms;	    /* for another run to end */
+	int64_t		   wait_ms;	    /* for another run to end; abort:
+					     * for the job, or INT64_MAX */
 	bool		   queue;	    /* wait as long as it takes */
 	const char	  *job_id;	    /* NULL: one is made */
 	const char	  *ca_file;	    /* NULL: the system's */
@@ -109,8 +112,13 @@ struct options {
 	enum log_level	   log_level;
 	enum log_format	   log_format;
 	enum progress_mode progress;
-	unsigned	   limit;	    /* history: entries shown */
-	enum output_format format;	    /* history */
+	unsigned	   limit;	    /* history, jobs: entries shown */
+	enum output_format format;	    /* of lists and jobs */
+	const char	  *job;		    /* status, abort; NULL: none */
+	int64_t		   max_age_ms;	    /* status */
+	bool		   watch;	    /* status */
+	bool		   waits;	    /* abort: for the job to end */
+	const char	  *reason;	    /* abort; NULL: none */
 	const char	  *show_collection; /* show */
 	const char	  *show_key;	    /* show */
 	const char	  *api_keys_file;   /* NULL: none */

@@ -1,6 +1,7 @@
 #include <bson/bson.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "bson_json.h"
@@ -9,6 +10,7 @@
 #include "command.h"
 #include "log.h"
 #include "store.h"
+#include "xalloc.h"
 
 int
 command_flush(struct error *err)
@@ -17,6 +19,20 @@ command_flush(struct error *err)
 		return 0;
 	return error_set(err, STATUS_STORE, "cannot write to standard output:"
 	    " %s", strerror(errno));
+}
+
+int
+command_print(json_t *object, struct error *err)
+{
+	char *text;
+
+	text = object != NULL ? json_dumps(object, JSON_COMPACT) : NULL;
+	if (text == NULL)
+		xalloc_end();
+	(void)printf("%s\n", text);
+	free(text);
+	json_decref(object);
+	return command_flush(err);
 }
 
 int

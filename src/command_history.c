@@ -8,7 +8,7 @@
 #include "clock.h"
 #include "collection.h"
 #include "command.h"
-#include "stop.h"
+#include "command_list.h"
 #include "store.h"
 #include "xalloc.h"
 
@@ -70,15 +70,19 @@ print_row(const struct store_history *entry, const bson_t *tallies)
 	return 0;
 }
 
-static void
-print_header(void)
+/* The caller clears it. */
+static struct buf
+make_head(void)
 {
-	size_t i;
+	struct buf head = { 0 };
+	size_t	   i;
 
-	(void)printf("%7s  %-24s %12s", "VERSION", "SYNCED AT", "DURATION");
+	buf_print(&head, "%7s  %-24s %12s", "VERSION", "SYNCED AT",
+	    "DURATION");
 	for (i = 0; i < COUNTS; i++)
-		(void)printf(" %10s", count_names[i]);
-	(void)printf("\n");
+		buf_print(&head, " %10s", count_names[i]);
+	buf_append(&head, "\n", sizeof("\n"));
+	return head;
 }
 
 /* What goes out is flushed now and then, so that memory does not grow. */
@@ -215,7 +219,7 @@ print_json(struct store *store, const struct store_history *entry,
 
 static int
 print_entry(const struct options *opts, struct store *store,
-    const struct store_history *entry, bool is_first, struct error *err)
+    const struct store_history *entry, struct error *err)
 {
 	bson_t tallies;
 
@@ -225,7 +229,6 @@ print_entry(const struct options *opts, struct store *store,
 	if (opts->format == OUTPUT_TABLE)
 		return print_row(entry, &tallies) == -1 ?
 		    fail_damaged(entry, err) : 0;
-	(void)printf(is_first ? "\n" : ",\n");
 	return print_json(store, entry, &tallies, err);
 }
 
@@ -235,27 +238,26 @@ print_entries(const struct options *opts, struct store *store,
 {
 	struct store_cursor *cursor;
 	struct store_history entry;
-	bool		     is_first = true;
+	struct command_list  list;
+	struct buf	     head = make_head();
 	int		     rc;
 
-	if (store_history_open(store, opts->limit, &cursor, err) == -1)
+	rc = store_history_open(store, opts->limit, &cursor, err);
+	if (rc == 0)
+		command_list_begin(&list, opts->format,
+		    (const char *)head.data);
+	buf_clear(&head);
+	if (rc == -1)
 		return -1;
-	if (opts->format == OUTPUT_TABLE)
-		print_header();
-	else
-		(void)printf("[");
 	while ((rc = store_history_next(cursor, &entry, err)) == 1) {
-		rc = ferror(stdout) ? command_flush(err) :
-		    stop_check(STATUS_STORE, err);
-		if (rc == -1)
-			break;
-		rc = print_entry(opts, store, &entry, is_first, err);
-		is_first = false;
+		rc = command_list_next(&list, err);
+		if (rc == 0)
+			rc = print_entry(opts, store, &entry, err);
 		if (rc == -1)
 			break;
 	}
-	if (rc == 0 && opts->format == OUTPUT_JSON)
-		(void)printf("\n]\n");
+	if (rc == 0)
+		command_list_end(&list);
 	store_cursor_close(cursor);
 	return rc;
 }

@@ -15,21 +15,6 @@
 #include "stop.h"
 #include "xalloc.h"
 
-/* The one line on standard output.  Takes object over, and frees it. */
-static int
-print_object(json_t *object, struct error *err)
-{
-	char *text;
-
-	text = object != NULL ? json_dumps(object, JSON_COMPACT) : NULL;
-	if (text == NULL)
-		xalloc_end();
-	(void)printf("%s\n", text);
-	free(text);
-	json_decref(object);
-	return command_flush(err);
-}
-
 /* A run's (nompd-sync(1), THE RESULT). */
 static int
 print_result(const struct run_result *result, struct error *err)
@@ -43,7 +28,7 @@ print_result(const struct run_result *result, struct error *err)
 	    "unchanged", (json_int_t)result->unchanged,
 	    "deleted", (json_int_t)result->deleted,
 	    "durationMs", (json_int_t)result->duration_ms);
-	return print_object(object, err);
+	return command_print(object, err);
 }
 
 static int
@@ -80,7 +65,7 @@ command_copy(const struct options *opts, struct error *err)
 	    "runs", (json_int_t)result.digest.runs,
 	    "digest", result.digest.text,
 	    "durationMs", (json_int_t)result.duration_ms);
-	return print_object(object, err);
+	return command_print(object, err);
 }
 
 static int (*const commands[COMMAND__MAX])(const struct options *opts,
@@ -92,6 +77,9 @@ static int (*const commands[COMMAND__MAX])(const struct options *opts,
 	[COMMAND_RECONVERT] = command_run,
 	[COMMAND_COPY] = command_copy,
 	[COMMAND_KEYGEN] = command_keygen,
+	[COMMAND_STATUS] = command_status,
+	[COMMAND_JOBS] = command_jobs,
+	[COMMAND_ABORT] = command_abort,
 };
 
 static int

@@ -74,19 +74,31 @@ is_of_program(const struct parse *parse, const struct option_row *row)
 	return (row->commands & parse->program->commands) != 0;
 }
 
-/* The program's row with the flag of len bytes, or option_count. */
+static bool
+is_of_command(const struct parse *parse, const struct option_row *row)
+{
+	return parse->command != COMMAND__MAX &&
+	    (row->commands & FOR(parse->command)) != 0;
+}
+
+/* The row with the flag of len bytes: the command's own, else the program's
+ * first, or option_count. */
 static size_t
 find_flag(const struct parse *parse, const char *flag, size_t len)
 {
-	size_t i;
+	size_t found = option_count, i;
 
 	for (i = 0; i < option_count; i++) {
-		if (is_of_program(parse, &option_rows[i]) &&
-		    strlen(option_rows[i].flag) == len &&
-		    memcmp(option_rows[i].flag, flag, len) == 0)
-			break;
+		if (!is_of_program(parse, &option_rows[i]) ||
+		    strlen(option_rows[i].flag) != len ||
+		    memcmp(option_rows[i].flag, flag, len) != 0)
+			continue;
+		if (is_of_command(parse, &option_rows[i]))
+			return i;
+		if (found == option_count)
+			found = i;
 	}
-	return i;
+	return found;
 }
 
 /* Is word the first of the name?  *rest is the second one, or empty. */
@@ -204,7 +216,7 @@ read_flag(struct parse *parse, const char *flag, const char *next)
 }
 
 static void
-read_arguments(struct parse *parse, int argc, char *argv[])
+read_line(struct parse *parse, int argc, char *argv[])
 {
 	int i = 1;
 
@@ -219,6 +231,27 @@ read_arguments(struct parse *parse, int argc, char *argv[])
 	}
 	for (i++; i < argc; i++)
 		add_word(parse, argv[i]);
+}
+
+/*
+ * Twice: whether the word behind a flag is its value depends on its row, and
+ * the row on the command, which may come last.
+ */
+static void
+read_arguments(struct parse *parse, int argc, char *argv[])
+{
+	int used;
+
+	parse->command = COMMAND__MAX;
+	read_line(parse, argc, argv);
+	used = parse->n_words < MAX_WORDS ? parse->n_words : MAX_WORDS;
+	parse->command = find_command(parse->program, parse->words, used,
+	    &used);
+	memset((void *)parse->flags, 0, sizeof(parse->flags));
+	parse->n_words = 0;
+	parse->n_unsaid = 0;
+	buf_clear(&parse->faults);
+	read_line(parse, argc, argv);
 }
 
 /* What a word that begins no command should have been. */
@@ -264,9 +297,9 @@ read_words(struct parse *parse)
 	row = &command_rows[parse->command];
 	have = parse->n_words - used;
 	parse->arguments = parse->words + used;
-	if (have == row->n_arguments)
+	if (have >= row->min_arguments && have <= row->max_arguments)
 		parse->n_arguments = have;
-	else if (row->n_arguments == 0)
+	else if (row->max_arguments == 0)
 		options_fault(parse, "%s: want nothing behind it; have \"%s\"",
 		    row->name, options_shown(shown, parse->arguments[0]));
 	else
@@ -295,8 +328,7 @@ find_given(const struct parse *parse, size_t i, const char **name)
 	*name = row->flag;
 	if (parse->flags[i] != NULL)
 		return parse->flags[i];
-	if (row->variable == NULL || parse->command == COMMAND__MAX ||
-	    (row->commands & FOR(parse->command)) == 0)
+	if (row->variable == NULL || !is_of_command(parse, row))
 		return NULL;
 	*name = row->variable;
 	return options_variable(row->variable);
@@ -307,8 +339,7 @@ check_applies(struct parse *parse, const struct option_row *row)
 {
 	const char *command;
 
-	if (parse->command == COMMAND__MAX ||
-	    (row->commands & FOR(parse->command)) != 0)
+	if (parse->command == COMMAND__MAX || is_of_command(parse, row))
 		return;
 	command = command_rows[parse->command].name;
 	if (command == NULL)
@@ -492,8 +523,8 @@ options_parse(struct options *opts, const struct program *program, int argc,
 	read_words(&parse);
 	set_values(&parse);
 	start_log(opts);
-	if (parse.command != COMMAND__MAX && parse.n_arguments ==
-	    command_rows[parse.command].n_arguments)
+	if (parse.command != COMMAND__MAX && parse.n_arguments >=
+	    command_rows[parse.command].min_arguments)
 		program->check(&parse);
 	warn_unknown_variables();
 	rc = give_faults(&parse, err);

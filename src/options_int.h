@@ -33,6 +33,7 @@ typedef const char *(*option_set_fn)(struct options *opts, const char *value);
 /*
  * Invariants: fallback is a good value; a switch has no argument; an argument
  * starts with a space, or with [= when it may be left out (then "-" is set).
+ * Several rows may have one flag, if no command has two of them.
  */
 struct option_row {
 	const char   *flag;
@@ -51,7 +52,8 @@ extern const size_t	       option_count; /* at most MAX_OPTIONS */
 struct command_row {
 	const char *name;      /* NULL: none; else one or two words */
 	const char *arguments; /* as --help shows them */
-	int	    n_arguments;
+	int	    min_arguments;
+	int	    max_arguments;
 	const char *help;
 };
 
@@ -66,8 +68,8 @@ extern const struct command_row command_rows[COMMAND__MAX];
  * One parse of the command line and the environment.
  *
  * Invariants: flags[i] is NULL or the value of row i's flag; n_words may pass
- * MAX_WORDS, words does not; command is COMMAND__MAX when it is not known, and
- * arguments are the words behind it.
+ * MAX_WORDS, words does not; command is COMMAND__MAX when it is not known, or
+ * not yet, and arguments are the words behind it.
  */
 struct parse {
 	struct options	     *opts;
@@ -163,5 +165,12 @@ const char *options_set_token_url(struct options *opts, const char *value);
 const char *options_set_token_scope(struct options *opts, const char *value);
 const char *options_set_alg(struct options *opts, const char *value);
 void options_check_bulk(struct parse *parse);
+/* Of the commands that look at jobs, the same; and the job that may be named
+ * behind one. */
+const char *options_set_max_age(struct options *opts, const char *value);
+const char *options_set_watch(struct options *opts, const char *value);
+const char *options_set_abort_wait(struct options *opts, const char *value);
+const char *options_set_reason(struct options *opts, const char *value);
+void options_check_job(struct parse *parse);
 
 #endif

@@ -145,6 +145,9 @@ check(struct parse *parse)
 		check_show(parse);
 	else if (parse->command == COMMAND_COPY)
 		check_copy(parse);
+	else if (parse->command == COMMAND_STATUS ||
+	    parse->command == COMMAND_ABORT)
+		options_check_job(parse);
 }
 
 static void
@@ -162,17 +165,21 @@ help(FILE *out)
 
 static const struct status_row statuses[] = {
 	{ STATUS_OK, "done" },
+	{ STATUS_STALE, "status: the last finished run is too old, or there "
+	    "is none" },
 	{ STATUS_USAGE, "usage or configuration error" },
 	{ STATUS_HELD, "held by the guard: too many deletions" },
-	{ STATUS_NOT_FOUND, "show: no such record" },
+	{ STATUS_NOT_FOUND, "show: no such record; status, abort: no such "
+	    "job, or none that is active" },
 	{ STATUS_UNAVAILABLE, "no usable answer from the upstream" },
 	{ STATUS_MEMORY, "out of memory" },
 	{ STATUS_STORE, "the store failed or is not ours" },
-	{ STATUS_BUSY, "another run is active" },
+	{ STATUS_BUSY, "another run is active; abort: the job has not "
+	    "ended in time" },
 	{ STATUS_PROTOCOL, "the upstream answered something else" },
 	{ STATUS_REFUSED, "the upstream refused the key, or the store the "
 	    "password" },
-	{ STATUS_ABORTED, "the run was asked to end" },
+	{ STATUS_ABORTED, "the run was asked to end (nompd-sync abort)" },
 	{ STATUS_SIGINT, "interrupted (SIGINT)" },
 	{ STATUS_SIGTERM, "terminated (SIGTERM)" },
 };
@@ -181,7 +188,8 @@ const struct program program_sync = {
 	.name = "nompd-sync",
 	.commands = FOR(COMMAND_RUN) | FOR(COMMAND_INIT) |
 	    FOR(COMMAND_HISTORY) | FOR(COMMAND_SHOW) | FOR(COMMAND_RECONVERT) |
-	    FOR(COMMAND_COPY) | FOR(COMMAND_KEYGEN),
+	    FOR(COMMAND_COPY) | FOR(COMMAND_KEYGEN) | FOR(COMMAND_STATUS) |
+	    FOR(COMMAND_JOBS) | FOR(COMMAND_ABORT),
 	.unnamed = COMMAND_RUN,
 	.unnamed_text = "a run",
 	.check = check,

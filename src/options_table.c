@@ -31,7 +31,9 @@
 #define FOR_COPY     FOR(COMMAND_COPY)
 #define FOR_WRITERS  (FOR(COMMAND_RUN) | FOR(COMMAND_RECONVERT))
 #define FOR_LEASE    (FOR_WRITERS | FOR_COPY)
-#define FOR_HISTORY  FOR(COMMAND_HISTORY)
+#define FOR_STATUS   FOR(COMMAND_STATUS)
+#define FOR_ABORT    FOR(COMMAND_ABORT)
+#define FOR_LISTS    (FOR(COMMAND_HISTORY) | FOR(COMMAND_JOBS))
 #define FOR_KEYGEN   FOR(COMMAND_KEYGEN)
 #define FOR_SERVE    FOR(COMMAND_SERVE)
 #define FOR_ALL	     (FOR(COMMAND__MAX) - 1)
@@ -437,6 +439,12 @@ const struct option_row option_rows[] = {
 	    FOR_LEASE, "The longest that the whole run may take." },
 	{ "--wait", "NOMPD_WAIT", " TIME", "0s", set_wait, FOR_LEASE,
 	    "How long to wait for another run to end." },
+	{ "--wait", "NOMPD_ABORT_WAIT", "[=TIME]", NULL,
+	    options_set_abort_wait, FOR_ABORT,
+	    "abort: wait until the job has ended, without TIME as long as it "
+	    "takes." },
+	{ "--reason", "NOMPD_ABORT_REASON", " TEXT", NULL, options_set_reason,
+	    FOR_ABORT, "abort: why, for those who look at the job." },
 	{ "--queue", "NOMPD_QUEUE", NULL, NULL, set_queue, FOR_WRITERS,
 	    "Wait for other runs to end, in order of arrival, until "
 	    "--deadline." },
@@ -522,10 +530,15 @@ const struct option_row option_rows[] = {
 	{ "--progress", "NOMPD_PROGRESS", " WHEN", "auto", set_progress,
 	    FOR_SYNC, "Show a progress line: auto (on a terminal, text log), "
 	    "always, never." },
-	{ "--limit", "NOMPD_LIMIT", " N", "10", set_limit, FOR_HISTORY,
-	    "history: how many runs to list." },
+	{ "--limit", "NOMPD_LIMIT", " N", "10", set_limit, FOR_LISTS,
+	    "history, jobs: how many to list." },
 	{ "--format", "NOMPD_FORMAT", " FORMAT", "table", set_format,
-	    FOR_HISTORY, "history: list them as table or json." },
+	    FOR_LISTS | FOR_STATUS | FOR_ABORT,
+	    "history, jobs, status, abort: what to print: table or json." },
+	{ "--max-age", "NOMPD_MAX_AGE", " TIME", "26h", options_set_max_age,
+	    FOR_STATUS, "status: how old the last finished run may be." },
+	{ "--watch", "NOMPD_WATCH", NULL, NULL, options_set_watch, FOR_STATUS,
+	    "status: follow the job until it ends." },
 	{ "--api-keys-file", "NOMPD_API_KEYS_FILE", " FILE", NULL,
 	    set_api_keys_file, FOR_SERVE | FOR_KEYS,
 	    "The keys of the API, as hashes; others may not read it." },
@@ -545,25 +558,3 @@ const struct option_row option_rows[] = {
 	    "Print this text and end." },
 };
 const size_t option_count = LENGTH(option_rows);
-
-const struct command_row command_rows[COMMAND__MAX] = {
-	[COMMAND_RUN] = { NULL, "", 0, "one run: fetch, compare, write" },
-	[COMMAND_INIT] = { "init", "", 0, "make an empty store" },
-	[COMMAND_HISTORY] = { "history", "", 0, "list the last runs" },
-	[COMMAND_SHOW] = { "show", " COLLECTION KEY", 2,
-	    "print one record as JSON" },
-	[COMMAND_RECONVERT] = { "reconvert", "", 0,
-	    "convert the stored resources again" },
-	[COMMAND_COPY] = { "copy", "", 0,
-	    "copy a whole store into another one" },
-	[COMMAND_KEYGEN] = { "keygen", "", 0,
-	    "make a key pair for SMART Backend Services" },
-	[COMMAND_SERVE] = { NULL, "", 0,
-	    "answer a web server: CGI, or FastCGI when standard input is a "
-	    "listening socket" },
-	[COMMAND_KEY_ADD] = { "key add", " NAME", 1,
-	    "make a key for a consumer and print it, this once" },
-	[COMMAND_KEY_LIST] = { "key list", "", 0, "list the keys' names" },
-	[COMMAND_KEY_REVOKE] = { "key revoke", " NAME", 1,
-	    "make a consumer's key worthless" },
-};
