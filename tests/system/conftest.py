@@ -27,7 +27,8 @@ PROGRAM = os.environ.get("NOMPD_SYNC", str(ROOT / "build" / "nompd-sync"))
 KEY = "s3cret-k3y-0f-the-t3sts"
 
 # Commands that ask no upstream.
-QUESTIONS = ("init", "history", "show", "reconvert")
+QUESTIONS = ("init", "history", "show", "reconvert", "status", "jobs",
+             "abort")
 RESULT = re.compile(
     r'\{"version":\d+,"added":\d+,"updated":\d+,"unchanged":\d+,'
     r'"deleted":\d+,"durationMs":\d+\}\n')
