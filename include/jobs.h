@@ -3,7 +3,8 @@
  * its own, so that it can be written and read while a run is in the middle of
  * its one transaction; what is in it: nompd-store(7).
  *
- * A connection serves one thread at a time.
+ * A connection serves one thread at a time; the main thread opens and closes
+ * it.
  */
 #ifndef NOMPD_JOBS_H
 #define NOMPD_JOBS_H
@@ -42,7 +43,8 @@ void jobs_close(struct jobs *jobs);
 int64_t jobs_now_ms(struct jobs *jobs);
 
 /*
- * Adds the job, alive from now on.  -1 (STATUS_USAGE): there is one of that id.
+ * Adds the job, alive from now on; its created_at_ms, by jobs_now_ms(), is its
+ * place in the order of arrival.  -1 (STATUS_USAGE): there is one of that id.
  */
 int jobs_add(struct jobs *jobs, struct job *job, struct error *err);
 /*

@@ -18,7 +18,7 @@ struct store_place;
 #define MONGODB_SELECT_MS  5000	 /* until a server that fits is found */
 #define MONGODB_CONNECT_MS 5000	 /* to reach one server */
 #define MONGODB_ANSWER_MS  60000 /* for the answer to one command */
-#define MONGODB_RENEW_MS   10000 /* the same for the renewal of a lease */
+#define MONGODB_RENEW_MS   10000 /* the same for a sign of life */
 #define MONGODB_MAJORITY_MS 30000 /* for a write to reach the majority */
 
 /* MongoDB 5.0: the oldest whose records may have any member names. */
@@ -50,11 +50,13 @@ struct mongodb_client {
 /*
  * Connects.  Reads and writes are those of the majority where there is one and
  * the URI says nothing else; a program that writes (is_writer) reads from the
- * primary.  -1: STATUS_USAGE for a URI that is none, STATUS_REFUSED for a user
- * or password, else STATUS_STORE.
+ * primary.  answer_ms is how long to wait for an answer, whatever the URI says;
+ * 0: as the URI says, or MONGODB_ANSWER_MS.  -1: STATUS_USAGE for a URI that is
+ * none, STATUS_REFUSED for a user or password, else STATUS_STORE.
  */
 int mongodb_client_open(struct mongodb_client *client,
-    const struct store_place *place, bool is_writer, struct error *err);
+    const struct store_place *place, bool is_writer, int32_t answer_ms,
+    struct error *err);
 void mongodb_client_close(struct mongodb_client *client);
 /* A second connection of the same kind, for another thread, which waits no
  * longer than MONGODB_RENEW_MS for an answer; NULL: none can be made.  The
@@ -66,5 +68,7 @@ int64_t mongodb_client_now_ms(const struct mongodb_client *client);
 /* Fills err with what the driver or the server says went wrong while doing. */
 int mongodb_fail(const bson_error_t *cause, const char *doing,
     struct error *err);
+/* Was a document not made because there is one of its key? */
+bool mongodb_is_duplicate(const bson_error_t *cause);
 
 #endif

@@ -84,6 +84,8 @@ make_id(char id[MAX_JOB_ID + 1], int64_t now_ms)
 void
 job_init(struct job *job, const char *id, const char *command, int64_t now_ms)
 {
+	char host[MAX_JOB_WORD + 1] = "";
+
 	job_clear(job);
 	if (id != NULL)
 		text_copy(job->id, sizeof(job->id), id);
@@ -95,8 +97,9 @@ job_init(struct job *job, const char *id, const char *command, int64_t now_ms)
 	text_copy(job->command, sizeof(job->command), command);
 	text_copy(job->program_version, sizeof(job->program_version),
 	    NOMPD_VERSION);
-	if (gethostname(job->host, sizeof(job->host) - 1) == -1)
-		job->host[0] = '\0';
+	if (gethostname(host, sizeof(host) - 1) == -1)
+		host[0] = '\0';
+	text_copy(job->host, sizeof(job->host), host);
 }
 
 struct job_count *

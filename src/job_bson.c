@@ -3,7 +3,11 @@
 #include <string.h>
 
 #include "job.h"
+#include "store.h"
 #include "xalloc.h"
+
+/* Exit statuses are bytes. */
+#define MAX_STATUS 255
 
 /* libbson gives false only when a document would be too large for BSON; a job
  * has at most a row for each collection. */
@@ -115,6 +119,15 @@ number_of(const bson_t *doc, const char *name, int64_t none)
 	return bson_iter_as_int64(&iter);
 }
 
+/* What is counted is never negative. */
+static int64_t
+count_of(const bson_t *doc, const char *name, int64_t none)
+{
+	int64_t number = number_of(doc, name, none);
+
+	return number >= 0 ? number : none;
+}
+
 static int64_t
 time_of(const bson_t *doc, const char *name)
 {
@@ -159,7 +172,7 @@ take_count(struct job *job, const bson_iter_t *at)
 	uint32_t	  len;
 	bson_t		  one;
 
-	if (!BSON_ITER_HOLDS_DOCUMENT(at))
+	if (!BSON_ITER_HOLDS_DOCUMENT(at) || job->n_counts == MAX_COLLECTIONS)
 		return;
 	bson_iter_document(at, &len, &data);
 	if (!bson_init_static(&one, data, len))
@@ -168,10 +181,10 @@ take_count(struct job *job, const bson_iter_t *at)
 	    (job->n_counts + 1) * sizeof(*job->counts));
 	count = &job->counts[job->n_counts++];
 	text_copy(count->name, sizeof(count->name), bson_iter_key(at));
-	count->fetched = number_of(&one, "Fetched", -1);
-	count->expected = number_of(&one, "Expected", -1);
-	count->processed = number_of(&one, "Processed", 0);
-	count->written = number_of(&one, "Written", 0);
+	count->fetched = count_of(&one, "Fetched", -1);
+	count->expected = count_of(&one, "Expected", -1);
+	count->processed = count_of(&one, "Processed", 0);
+	count->written = count_of(&one, "Written", 0);
 }
 
 static void
@@ -210,22 +223,35 @@ take_result(struct job *job, const bson_t *doc)
 	job->has_result = find_document(doc, "Result", &one);
 	if (!job->has_result)
 		return;
-	result->version = number_of(&one, "Version", 0);
-	result->added = (uint64_t)number_of(&one, "Added", 0);
-	result->updated = (uint64_t)number_of(&one, "Updated", 0);
-	result->unchanged = (uint64_t)number_of(&one, "Unchanged", 0);
-	result->deleted = (uint64_t)number_of(&one, "Deleted", 0);
-	result->duration_ms = number_of(&one, "DurationMs", 0);
+	result->version = count_of(&one, "Version", 0);
+	result->added = (uint64_t)count_of(&one, "Added", 0);
+	result->updated = (uint64_t)count_of(&one, "Updated", 0);
+	result->unchanged = (uint64_t)count_of(&one, "Unchanged", 0);
+	result->deleted = (uint64_t)count_of(&one, "Deleted", 0);
+	result->duration_ms = count_of(&one, "DurationMs", 0);
+}
+
+static void
+take_error(struct error *err, const bson_t *doc)
+{
+	bson_t	one;
+	int64_t status;
+
+	if (!find_document(doc, "Error", &one))
+		return;
+	status = count_of(&one, "Status", STATUS_OK);
+	if (status <= MAX_STATUS)
+		err->status = (enum status)status;
+	take_text(err->text, sizeof(err->text), &one, "Text");
 }
 
 void
 job_from_bson(struct job *job, const bson_t *doc)
 {
 	bson_iter_t iter;
-	bson_t	    one;
 
 	job->is_lost = bson_iter_init_find(&iter, doc, "Lost") &&
-	    bson_iter_as_bool(&iter);
+	    BSON_ITER_HOLDS_BOOL(&iter) && bson_iter_bool(&iter);
 	take_text(job->command, sizeof(job->command), doc, "Command");
 	take_text(job->host, sizeof(job->host), doc, "Host");
 	take_text(job->program_version, sizeof(job->program_version), doc,
@@ -235,12 +261,8 @@ job_from_bson(struct job *job, const bson_t *doc)
 	job->started_at_ms = time_of(doc, "StartedAt");
 	job->ended_at_ms = time_of(doc, "EndedAt");
 	job->stage = find_stage(doc);
-	job->retries = (uint64_t)number_of(doc, "Retries", 0);
+	job->retries = (uint64_t)count_of(doc, "Retries", 0);
 	take_counts(job, doc);
-	if (find_document(doc, "Error", &one)) {
-		job->error.status = (enum status)number_of(&one, "Status", 0);
-		take_text(job->error.text, sizeof(job->error.text), &one,
-		    "Text");
-	}
+	take_error(&job->error, doc);
 	take_result(job, doc);
 }

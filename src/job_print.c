@@ -62,6 +62,15 @@ control_len(const char *text)
 	return at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0 ? 2 : 0;
 }
 
+/* The length of the line break at text, also as the log writes one, or 0. */
+static size_t
+break_len(const char *text)
+{
+	if (text[0] == '\n')
+		return 1;
+	return text[0] == '\\' && text[1] == 'n' ? 2 : 0;
+}
+
 /* Appends text to its first line break, or all of it with the further lines
  * indented by so many columns. */
 static void
@@ -70,15 +79,15 @@ append_clean(struct buf *out, const char *text, int indent)
 	size_t len;
 
 	for (; *text != '\0'; text += len) {
-		len = control_len(text);
-		if (*text == '\n' && indent == 0)
+		len = break_len(text);
+		if (len > 0 && indent == 0)
 			return;
-		if (*text == '\n')
+		if (len > 0) {
 			buf_print(out, "\n%*s", indent, "");
-		else if (len > 0)
-			buf_append_byte(out, '?');
-		else
-			buf_append_byte(out, (uint8_t)*text);
+			continue;
+		}
+		len = control_len(text);
+		buf_append_byte(out, len > 0 ? '?' : (uint8_t)*text);
 		if (len == 0)
 			len = 1;
 	}

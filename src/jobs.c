@@ -59,6 +59,23 @@ named(const struct jobs *jobs, int rc, struct error *err)
 	    rc;
 }
 
+/* The names of a set of states, NULL at the end, in names; NULL: all, also such
+ * as only a newer program knows. */
+static const char *const *
+list_states(unsigned states, const char *names[JOB_STATE__MAX + 1])
+{
+	int i, n = 0;
+
+	if (states == JOB_ANY)
+		return NULL;
+	for (i = 0; i < JOB_STATE__MAX; i++) {
+		if (states & JOB_IN(i))
+			names[n++] = job_state_name((enum job_state)i);
+	}
+	names[n] = NULL;
+	return names;
+}
+
 static void
 fill_row(struct jobs_row *row, const struct job *job, const bson_t *data)
 {
@@ -90,20 +107,29 @@ jobs_add(struct jobs *jobs, struct job *job, struct error *err)
 	return named(jobs, rc == -1 ? -1 : 0, err);
 }
 
-int
-jobs_put(struct jobs *jobs, struct job *job, unsigned before,
+/* As jobs_put(), but no sign of life. */
+static int
+put(struct jobs *jobs, const struct job *job, unsigned before,
     struct error *err)
 {
+	const char     *names[JOB_STATE__MAX + 1];
 	struct jobs_row row;
 	bson_t		data;
 	int		rc;
 
-	job->renewed_at_ms = jobs_now_ms(jobs);
 	job_to_bson(job, &data);
 	fill_row(&row, job, &data);
-	rc = jobs->ops->put(jobs, &row, before, err);
+	rc = jobs->ops->put(jobs, &row, list_states(before, names), err);
 	bson_destroy(&data);
 	return named(jobs, rc, err);
+}
+
+int
+jobs_put(struct jobs *jobs, struct job *job, unsigned before,
+    struct error *err)
+{
+	job->renewed_at_ms = jobs_now_ms(jobs);
+	return put(jobs, job, before, err);
 }
 
 /*
@@ -113,9 +139,8 @@ jobs_put(struct jobs *jobs, struct job *job, unsigned before,
 static bool
 is_alive(const struct job *job, int64_t now_ms)
 {
-	int64_t age_ms = now_ms - job->renewed_at_ms;
-
-	return age_ms < JOB_LEASE_MS && age_ms > -JOB_LEASE_MS;
+	return job->renewed_at_ms > now_ms - JOB_LEASE_MS &&
+	    job->renewed_at_ms < now_ms + JOB_LEASE_MS;
 }
 
 static void
@@ -187,6 +212,9 @@ give_row(void *ctx, const struct jobs_row *row)
 	struct job   job = { 0 };
 	bool	     goes_on;
 
+	/* What another hand has written there is no job. */
+	if (!text_is_label(row->id, strlen(row->id)))
+		return true;
 	fill_job(&job, row, walk->now_ms);
 	goes_on = walk->fn(walk->ctx, &job);
 	job_clear(&job);
@@ -198,9 +226,11 @@ give_row(void *ctx, const struct jobs_row *row)
 static int
 walk_rows(struct jobs *jobs, struct walk *walk, struct error *err)
 {
+	const char *names[JOB_STATE__MAX + 1];
+
 	walk->now_ms = jobs_now_ms(jobs);
-	return named(jobs, jobs->ops->walk(jobs, walk->id, walk->states,
-	    give_row, walk, err), err);
+	return named(jobs, jobs->ops->walk(jobs, walk->id,
+	    list_states(walk->states, names), give_row, walk, err), err);
 }
 
 int
@@ -221,16 +251,34 @@ take_job(void *ctx, const struct job *job)
 	return false;
 }
 
+/* 1 = the walk, which copies what it chooses, has filled *out, 0, -1. */
+static int
+find_job(struct jobs *jobs, struct walk *walk, struct job *out,
+    struct error *err)
+{
+	memset(out, 0, sizeof(*out));
+	if (walk_rows(jobs, walk, err) == -1) {
+		job_clear(out);
+		return -1;
+	}
+	return out->id[0] != '\0';
+}
+
 int
 jobs_get(struct jobs *jobs, const char *id, struct job *out, struct error *err)
 {
-	struct walk walk = { .id = id, .left = 1, .fn = take_job,
-		.ctx = out };
+	struct walk walk = { .id = id, .states = JOB_ANY, .left = 1,
+		.fn = take_job, .ctx = out };
 
-	memset(out, 0, sizeof(*out));
-	if (walk_rows(jobs, &walk, err) == -1)
-		return -1;
-	return out->id[0] != '\0';
+	return find_job(jobs, &walk, out, err);
+}
+
+/* Is it at work?  One that waits may be asked to end, too. */
+static bool
+is_running(const struct job *job)
+{
+	return job->state == JOB_RUNNING ||
+	    (job->state == JOB_ABORT_INITIATED && job->started_at_ms != 0);
 }
 
 /* job_fn: ctx is a job; of those that wait the first one comes last. */
@@ -239,22 +287,20 @@ choose_active(void *ctx, const struct job *job)
 {
 	if (job_is_active(job))
 		job_copy(ctx, job);
-	return job->state != JOB_RUNNING && job->state != JOB_ABORT_INITIATED;
+	return !is_running(job);
 }
 
 int
 jobs_current(struct jobs *jobs, struct job *out, struct error *err)
 {
-	struct walk walk = { .states = JOB_ACTIVE, .left = -1,
+	struct walk active = { .states = JOB_ACTIVE, .left = -1,
 		.fn = choose_active, .ctx = out };
+	struct walk last = { .states = JOB_ANY, .left = 1, .fn = take_job,
+		.ctx = out };
+	int	    rc;
 
-	memset(out, 0, sizeof(*out));
-	if (walk_rows(jobs, &walk, err) == -1)
-		return -1;
-	if (out->id[0] != '\0')
-		return 1;
-	return jobs_walk(jobs, 1, take_job, out, err) == -1 ? -1 :
-	    out->id[0] != '\0';
+	rc = find_job(jobs, &active, out, err);
+	return rc == 0 ? find_job(jobs, &last, out, err) : rc;
 }
 
 struct queue {
@@ -293,10 +339,14 @@ jobs_ahead(struct jobs *jobs, const char *id, uint64_t *count,
 static void
 make_abort(bson_t *out, int64_t now_ms, const char *by, const char *reason)
 {
+	char by_text[MAX_JOB_BY + 1], reason_text[MAX_JOB_REASON + 1];
+
+	text_copy(by_text, sizeof(by_text), by);
+	text_copy(reason_text, sizeof(reason_text), reason);
 	bson_init(out);
 	if (!BSON_APPEND_DATE_TIME(out, "At", now_ms) ||
-	    !BSON_APPEND_UTF8(out, "By", by) ||
-	    !BSON_APPEND_UTF8(out, "Reason", reason))
+	    !BSON_APPEND_UTF8(out, "By", by_text) ||
+	    !BSON_APPEND_UTF8(out, "Reason", reason_text))
 		xalloc_end();
 }
 
@@ -306,6 +356,7 @@ jobs_abort(struct jobs *jobs, const char *id, const char *by,
 {
 	struct jobs_row row = { .id = id,
 		.state = job_state_name(JOB_ABORT_INITIATED) };
+	const char     *names[JOB_STATE__MAX + 1];
 	bson_t		abort;
 	int		rc;
 
@@ -318,8 +369,8 @@ jobs_abort(struct jobs *jobs, const char *id, const char *by,
 	make_abort(&abort, jobs_now_ms(jobs), by, reason);
 	row.abort = bson_get_data(&abort);
 	row.abort_len = abort.len;
-	rc = jobs->ops->set_abort(jobs, &row, JOB_IN(JOB_QUEUED) |
-	    JOB_IN(JOB_RUNNING), err);
+	rc = jobs->ops->set_abort(jobs, &row, list_states(JOB_IN(JOB_QUEUED) |
+	    JOB_IN(JOB_RUNNING), names), err);
 	bson_destroy(&abort);
 	job_clear(out);
 	if (rc == -1)
@@ -328,27 +379,34 @@ jobs_abort(struct jobs *jobs, const char *id, const char *by,
 	return rc == 1 ? job_is_active(out) : rc;
 }
 
-/* What a sweep finds: it must not write in the middle of the walk. */
+/* What a sweep finds: it must not write in the middle of a walk. */
 struct sweep {
 	const char *own;
-	size_t	    seen;
-	char	  **lost;
-	char	  **surplus;
+	size_t	    ended; /* jobs seen so far that have */
+	char	  **found;
 };
 
-/* job_fn */
+/* job_fn: of those that are active in the ledger. */
 static bool
 find_lost(void *ctx, const struct job *job)
 {
 	struct sweep *sweep = ctx;
 
-	if (strcmp(job->id, sweep->own) == 0)
-		return true;
-	if (job->is_lost || job->state == JOB_RUNNING ||
-	    job->state == JOB_ABORT_INITIATED)
-		words_add(&sweep->lost, job->id);
-	else if (++sweep->seen > MAX_JOBS_KEPT && job->state != JOB_QUEUED)
-		words_add(&sweep->surplus, job->id);
+	if (strcmp(job->id, sweep->own) != 0 &&
+	    (job->is_lost || is_running(job)))
+		words_add(&sweep->found, job->id);
+	return true;
+}
+
+/* job_fn */
+static bool
+find_surplus(void *ctx, const struct job *job)
+{
+	struct sweep *sweep = ctx;
+
+	if (strcmp(job->id, sweep->own) != 0 && !job_is_active(job) &&
+	    ++sweep->ended > MAX_JOBS_KEPT)
+		words_add(&sweep->found, job->id);
 	return true;
 }
 
@@ -362,27 +420,42 @@ bury(struct jobs *jobs, const char *id, struct error *err)
 	rc = jobs_get(jobs, id, &job, err);
 	if (rc == 1) {
 		set_lost(&job);
-		rc = jobs_put(jobs, &job, JOB_ACTIVE, err);
+		rc = put(jobs, &job, JOB_ACTIVE, err);
 	}
-	if (rc != -1)
-		job_clear(&job);
+	job_clear(&job);
 	return rc == -1 ? -1 : 0;
+}
+
+static int
+drop(struct jobs *jobs, const char *id, struct error *err)
+{
+	return named(jobs, jobs->ops->drop(jobs, id, err), err);
+}
+
+/* Does act to each job of those states that find chooses. */
+static int
+sweep_some(struct jobs *jobs, const char *own, unsigned states, job_fn find,
+    int (*act)(struct jobs *jobs, const char *id, struct error *err),
+    struct error *err)
+{
+	struct sweep sweep = { .own = own };
+	struct walk  walk = { .states = states, .left = -1, .fn = find,
+		.ctx = &sweep };
+	size_t	     i, n;
+	int	     rc;
+
+	rc = walk_rows(jobs, &walk, err);
+	n = words_count(sweep.found);
+	for (i = 0; rc == 0 && i < n; i++)
+		rc = act(jobs, sweep.found[i], err);
+	words_free(sweep.found);
+	return rc;
 }
 
 int
 jobs_sweep(struct jobs *jobs, const char *own, struct error *err)
 {
-	struct sweep sweep = { .own = own };
-	size_t	     i;
-	int	     rc;
-
-	rc = jobs_walk(jobs, 0, find_lost, &sweep, err);
-	for (i = 0; rc == 0 && i < words_count(sweep.lost); i++)
-		rc = bury(jobs, sweep.lost[i], err);
-	for (i = 0; rc == 0 && i < words_count(sweep.surplus); i++)
-		rc = named(jobs, jobs->ops->drop(jobs, sweep.surplus[i], err),
-		    err);
-	words_free(sweep.lost);
-	words_free(sweep.surplus);
-	return rc;
+	if (sweep_some(jobs, own, JOB_ACTIVE, find_lost, bury, err) == -1)
+		return -1;
+	return sweep_some(jobs, own, JOB_ANY, find_surplus, drop, err);
 }

@@ -18,7 +18,10 @@ struct jobs_row {
 };
 typedef bool (*jobs_row_fn)(void *ctx, const struct jobs_row *row);
 
-/* A kind of ledger: a row of functions. */
+/*
+ * A kind of ledger: a row of functions.  States are names of states, NULL at
+ * the end; NULL: any state.
+ */
 struct jobs_ops {
 	int (*open)(const struct store_place *place, bool is_writer,
 	    struct jobs **out, struct error *err);
@@ -30,15 +33,16 @@ struct jobs_ops {
 	/* Writes state, renewed_at_ms and data of the row of that id if its
 	 * state is one of before: 1, or 0.  In one atomic step. */
 	int (*put)(struct jobs *jobs, const struct jobs_row *row,
-	    unsigned before, struct error *err);
+	    const char *const *before, struct error *err);
 	/* The same for state and abort. */
 	int (*set_abort)(struct jobs *jobs, const struct jobs_row *row,
-	    unsigned before, struct error *err);
+	    const char *const *before, struct error *err);
 	/* Gives the row of id, or (NULL) those whose state is one of states,
 	 * newest first by arrival, until fn gives false.  fn makes no call of
 	 * the ledger. */
-	int (*walk)(struct jobs *jobs, const char *id, unsigned states,
-	    jobs_row_fn fn, void *ctx, struct error *err);
+	int (*walk)(struct jobs *jobs, const char *id,
+	    const char *const *states, jobs_row_fn fn, void *ctx,
+	    struct error *err);
 	/* Drops the row of that id. */
 	int (*drop)(struct jobs *jobs, const char *id, struct error *err);
 };

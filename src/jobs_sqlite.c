@@ -117,6 +117,9 @@ open_for_write(struct jobs_sqlite *jobs, struct error *err)
 	if (sqlite3_open_v2(jobs->path, &jobs->db, SQLITE_DB_MAKE, NULL) !=
 	    SQLITE_OK)
 		return sqlite_db_fail(jobs->db, "opening it", err);
+	if (sqlite3_db_readonly(jobs->db, "main") == 1)
+		return error_set(err, STATUS_STORE, "this user may only read"
+		    " it; let this user write the file and its folder");
 	(void)sqlite3_busy_timeout(jobs->db, BUSY_TIMEOUT_MS);
 	/* Readers without the right to make files find -wal and -shm there. */
 	(void)sqlite3_file_control(jobs->db, NULL, SQLITE_FCNTL_PERSIST_WAL,
@@ -203,18 +206,24 @@ ledger_add(struct jobs *base, const struct jobs_row *row, struct error *err)
 	return rc == -1 ? -1 : sqlite3_changes(jobs->db) == 1;
 }
 
-/* "'Queued', 'Running'": of the states of a set; the caller clears it. */
+/* "State IN ('Queued', 'Running')", of a set of states; the caller clears
+ * it. */
 static struct buf
-list_states(unsigned states)
+make_condition(const char *const *states)
 {
-	struct buf text = { 0 };
-	int	   i;
+	struct buf  text = { 0 };
+	const char *comma = "";
 
-	for (i = 0; i < JOB_STATE__MAX; i++) {
-		if (states & JOB_IN(i))
-			buf_print(&text, "%s'%s'", text.len > 0 ? ", " : "",
-			    job_state_name(i));
+	if (states == NULL) {
+		buf_print(&text, "TRUE");
+		return text;
 	}
+	buf_print(&text, "State IN (");
+	for (; *states != NULL; states++) {
+		buf_print(&text, "%s'%s'", comma, *states);
+		comma = ", ";
+	}
+	buf_print(&text, ")");
 	return text;
 }
 
@@ -222,19 +231,19 @@ list_states(unsigned states)
  * 2 and 3 are state and blob. */
 static int
 update(struct jobs_sqlite *jobs, const char *set, const struct jobs_row *row,
-    unsigned before, struct error *err)
+    const char *const *before, struct error *err)
 {
 	const uint8_t *blob = row->abort != NULL ? row->abort : row->data;
 	size_t	       len = row->abort != NULL ? row->abort_len :
 	    row->data_len;
 	sqlite3_stmt  *statement;
-	struct buf     states = list_states(before);
+	struct buf     condition = make_condition(before);
 	int	       rc;
 
 	rc = sqlite_db_prepare(jobs->db, &statement, err, "UPDATE SyncJobs SET"
-	    " State = ?2, %s WHERE _id = ?1 AND State IN (%.*s)", set,
-	    (int)states.len, (const char *)states.data);
-	buf_clear(&states);
+	    " State = ?2, %s WHERE _id = ?1 AND %.*s", set,
+	    (int)condition.len, (const char *)condition.data);
+	buf_clear(&condition);
 	if (rc == -1)
 		return -1;
 	sqlite_db_bind_text(statement, 1, row->id, strlen(row->id));
@@ -246,8 +255,8 @@ update(struct jobs_sqlite *jobs, const char *set, const struct jobs_row *row,
 }
 
 static int
-ledger_put(struct jobs *base, const struct jobs_row *row, unsigned before,
-    struct error *err)
+ledger_put(struct jobs *base, const struct jobs_row *row,
+    const char *const *before, struct error *err)
 {
 	char *set;
 	int   rc;
@@ -261,7 +270,7 @@ ledger_put(struct jobs *base, const struct jobs_row *row, unsigned before,
 
 static int
 ledger_set_abort(struct jobs *base, const struct jobs_row *row,
-    unsigned before, struct error *err)
+    const char *const *before, struct error *err)
 {
 	return update((struct jobs_sqlite *)base, "Abort = ?3", row, before,
 	    err);
@@ -283,10 +292,10 @@ read_row(sqlite3_stmt *statement, struct jobs_row *row)
 }
 
 static int
-prepare_walk(struct jobs_sqlite *jobs, const char *id, unsigned states,
-    sqlite3_stmt **out, struct error *err)
+prepare_walk(struct jobs_sqlite *jobs, const char *id,
+    const char *const *states, sqlite3_stmt **out, struct error *err)
 {
-	struct buf list = list_states(states);
+	struct buf condition = make_condition(states);
 	int	   rc;
 
 	if (id != NULL)
@@ -294,17 +303,16 @@ prepare_walk(struct jobs_sqlite *jobs, const char *id, unsigned states,
 		    " FROM SyncJobs WHERE _id = ?1");
 	else
 		rc = sqlite_db_prepare(jobs->db, out, err, "SELECT " COLUMNS
-		    " FROM SyncJobs WHERE State IN (%.*s)"
-		    " ORDER BY Number DESC", (int)list.len,
-		    (const char *)list.data);
-	buf_clear(&list);
+		    " FROM SyncJobs WHERE %.*s ORDER BY Number DESC",
+		    (int)condition.len, (const char *)condition.data);
+	buf_clear(&condition);
 	if (rc == 0 && id != NULL)
 		sqlite_db_bind_text(*out, 1, id, strlen(id));
 	return rc;
 }
 
 static int
-ledger_walk(struct jobs *base, const char *id, unsigned states,
+ledger_walk(struct jobs *base, const char *id, const char *const *states,
     jobs_row_fn fn, void *ctx, struct error *err)
 {
 	struct jobs_sqlite *jobs = (struct jobs_sqlite *)base;

@@ -151,6 +151,15 @@ read_uri(struct mongodb_client *client, const char *uri, struct error *err)
 	return 0;
 }
 
+/* Not what is for the URI to say. */
+static void
+limit_answers(mongoc_uri_t *uri, int32_t answer_ms)
+{
+	if (!mongoc_uri_set_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS,
+	    answer_ms))
+		xalloc_end();
+}
+
 static int
 parse_uri(struct mongodb_client *client, const struct store_place *place,
     struct error *err)
@@ -325,7 +334,8 @@ read_from_primary(mongoc_client_t *handle)
 
 int
 mongodb_client_open(struct mongodb_client *client,
-    const struct store_place *place, bool is_writer, struct error *err)
+    const struct store_place *place, bool is_writer, int32_t answer_ms,
+    struct error *err)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	bson_error_t	      cause;
@@ -335,6 +345,8 @@ mongodb_client_open(struct mongodb_client *client,
 	if (parse_uri(client, place, err) == -1)
 		return -1;
 	client->name = make_name(client);
+	if (answer_ms != 0)
+		limit_answers(client->uri, answer_ms);
 	if (check_login(client->uri, err) == -1 ||
 	    check_files(client->uri, err) == -1)
 		return -1;
@@ -381,9 +393,7 @@ mongodb_client_again(const struct mongodb_client *client)
 	bson_error_t	 cause;
 
 	uri = mongoc_uri_copy(client->uri);
-	if (!mongoc_uri_set_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS,
-	    MONGODB_RENEW_MS))
-		xalloc_end();
+	limit_answers(uri, MONGODB_RENEW_MS);
 	again = mongoc_client_new_from_uri_with_error(uri, &cause);
 	if (again != NULL)
 		set_concerns(client, again);

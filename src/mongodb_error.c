@@ -155,3 +155,11 @@ mongodb_fail(const bson_error_t *cause, const char *doing, struct error *err)
 	return error_set(err, rules[i].status, "%s: %s (%.*s)", doing,
 	    rules[i].advice, length_of(cause->message), cause->message);
 }
+
+/* DocumentDB (FerretDB) says so under a code of its own. */
+bool
+mongodb_is_duplicate(const bson_error_t *cause)
+{
+	return cause->code == CODE_DUPLICATE_KEY ||
+	    strcasestr(cause->message, "duplicate key") != NULL;
+}

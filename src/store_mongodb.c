@@ -79,7 +79,7 @@ mongodb_open(const struct store_place *place, enum store_mode mode,
 
 	store = xcalloc(1, sizeof(*store));
 	store->mode = mode;
-	rc = mongodb_client_open(&store->link, place, mode != STORE_READ,
+	rc = mongodb_client_open(&store->link, place, mode != STORE_READ, 0,
 	    err);
 	if (rc == 0) {
 		store->session = mongoc_client_start_session(

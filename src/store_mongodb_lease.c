@@ -23,8 +23,6 @@
 
 #define MAX_HOST_TEXT 128
 
-#define CODE_DUPLICATE_KEY 11000
-
 /*
  * What the thread shares with its store.  Both write the same document under
  * the same token, each over a connection of its own.
@@ -125,15 +123,6 @@ take_options(int64_t now_ms, const char *owner)
 	return opts;
 }
 
-/* It is there and has not expired, so that another one cannot be made.
- * DocumentDB (FerretDB) says so under a code of its own. */
-static bool
-is_held(const bson_error_t *cause)
-{
-	return cause->code == CODE_DUPLICATE_KEY ||
-	    strcasestr(cause->message, "duplicate key") != NULL;
-}
-
 /*
  * Takes the lease if it has expired, or was never taken.  1 = taken, by owner,
  * 0 = another has it, -1 = failed.
@@ -156,7 +145,8 @@ take(struct store_mongodb *store, mongoc_collection_t *collection,
 	opts = take_options(now_ms, owner);
 	if (!mongoc_collection_find_and_modify_with_opts(collection, selector,
 	    opts, &reply, &cause))
-		rc = is_held(&cause) ? 0 :
+		/* It has not expired, so that another one cannot be made. */
+		rc = mongodb_is_duplicate(&cause) ? 0 :
 		    mongodb_fail(&cause, "taking the lease", err);
 	else if (bson_iter_init(&iter, &reply) &&
 	    bson_iter_find_descendant(&iter, "value.Token", &value)) {

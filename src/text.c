@@ -5,6 +5,8 @@
 
 /* Never in UTF-8; libbson takes it for the start of an overlong NUL. */
 #define NO_UTF8_BYTE 0xc0
+/* Bytes of the longest character (RFC 3629, 3). */
+#define MAX_CHARACTER_BYTES 4
 
 bool
 text_is_utf8(const uint8_t *data, size_t len)
@@ -69,8 +71,9 @@ text_copy(char *out, size_t size, const char *text)
 
 	if (len > size - 1) {
 		len = size - 1;
-		/* Back to the start of a character. */
-		while (len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80)
+		/* Back to the start of a character, if it is one. */
+		for (i = 1; i < MAX_CHARACTER_BYTES && len > 0 &&
+		    ((unsigned char)text[len] & 0xc0) == 0x80; i++)
 			len--;
 	}
 	memcpy(out, text, len);

@@ -25,7 +25,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 CHECK_LINE = re.compile(r"Checks: (\d+), Failures: (\d+), Errors: (\d+)")
 COUNTS = re.compile(r"\d+ (passed|failed|error|skipped)")
 # What goes over a store, of the unit tests and of the system tests.
-STORE_UNITS = ["test_store_conformance*", "test_store_mongodb*"]
+STORE_UNITS = ["test_store_conformance*", "test_store_mongodb*", "test_jobs",
+               "test_jobs_ends", "test_jobs_mongodb"]
 STORE_SYSTEM = [f"tests/system/test_{name}.py" for name in (
     "stores", "upsert", "shapes", "guard", "plan", "commands", "lease",
     "model", "consumer", "kill", "copy", "serve_resource", "mongodb_uri",

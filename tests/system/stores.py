@@ -15,6 +15,8 @@ import shutil
 import sqlite3
 from urllib.parse import unquote, urlsplit
 
+import bson
+
 import model
 
 MIN_SECRET = 8      # characters of a password that can be looked for
@@ -27,6 +29,8 @@ Record = collections.namedtuple(
     "Record", "key data version deleted updated hash")
 Dump = collections.namedtuple("Dump", "records version last_sync history")
 EMPTY = Dump({}, 0, None, [])
+# As a ledger has it; created and renewed in ms, data and abort are documents.
+Job = collections.namedtuple("Job", "id state created renewed data abort")
 # A dump without the times; finished: the version that was published last.
 Summary = collections.namedtuple("Summary", "records version runs finished")
 
@@ -215,6 +219,49 @@ class Sqlite:
     def delete(self, store, collection, key):
         self.change(store, f"DELETE FROM {collection} WHERE _id = ?", key)
 
+    def set_synced_at(self, store, version, moment):
+        """When that run has finished."""
+        self.change(store, "UPDATE SyncHistory SET SyncedAt = ?"
+                    " WHERE Version = ?", moment, version)
+
+    # As nompd-store(7) has it.
+    LEDGER = """
+        CREATE TABLE SyncJobs (
+            Number INTEGER PRIMARY KEY AUTOINCREMENT,
+            _id TEXT NOT NULL UNIQUE, State TEXT NOT NULL,
+            CreatedAt INTEGER NOT NULL, RenewedAt INTEGER NOT NULL,
+            Data BLOB NOT NULL, Abort BLOB);
+        PRAGMA application_id = 0x4e4f4d4a;
+        PRAGMA user_version = 1;"""
+
+    def ledger(self, store):
+        database = sqlite3.connect(f"{store}-jobs", timeout=PATIENCE)
+        if not self.tables(database):
+            database.executescript(self.LEDGER)
+        return database
+
+    def drop_jobs(self, store):
+        database = self.ledger(store)
+        with database:
+            database.execute("DELETE FROM SyncJobs")
+        database.close()
+
+    def put_jobs(self, store, jobs):
+        """Writes jobs as they are, in the place of those with their ids."""
+        rows = [(job.id, job.state, job.created, job.renewed,
+                 bson.encode(job.data),
+                 bson.encode(job.abort) if job.abort else None)
+                for job in jobs]
+        database = self.ledger(store)
+        with database:
+            database.executemany(
+                "INSERT INTO SyncJobs (_id, State, CreatedAt, RenewedAt,"
+                " Data, Abort) VALUES (?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (_id) DO UPDATE SET State = excluded.State,"
+                " RenewedAt = excluded.RenewedAt, Data = excluded.Data,"
+                " Abort = excluded.Abort", rows)
+        database.close()
+
     @staticmethod
     def change(store, statement, *values):
         database = sqlite3.connect(store, timeout=PATIENCE)
@@ -386,6 +433,27 @@ class MongoDB:
     def delete(self, store, collection, key):
         done = self.client[store.name][collection].delete_one({"_id": key})
         assert done.deleted_count == 1
+
+    def set_synced_at(self, store, version, moment):
+        done = self.client[store.name].SyncHistory.update_one(
+            {"Version": version}, {"$set": {"SyncedAt": self.date(moment)}})
+        assert done.matched_count == 1
+
+    def date(self, moment):
+        return self.EPOCH + datetime.timedelta(milliseconds=moment)
+
+    def drop_jobs(self, store):
+        self.client[store.name].SyncJobs.drop()
+
+    def put_jobs(self, store, jobs):
+        for job in jobs:
+            self.client[store.name].SyncJobs.replace_one(
+                {"_id": job.id},
+                {"_id": job.id, "State": job.state,
+                 "CreatedAt": self.date(job.created),
+                 "RenewedAt": self.date(job.renewed), "Data": job.data,
+                 **({"Abort": job.abort} if job.abort else {})},
+                upsert=True)
 
     def check_unfinished(self, old, seen, new=None):
         """A run that was not published may have raised the version and then

@@ -21,7 +21,8 @@ static inline void
 sqlite_tear_down(void)
 {
 	static const char *const suffixes[] = { "", "-wal", "-shm", "-lease",
-		"-old", "-old-wal", "-old-shm" };
+		"-old", "-old-wal", "-old-shm", "-jobs", "-jobs-wal",
+		"-jobs-shm" };
 	char			 path[96];
 	int			 i;
 
