@@ -19,16 +19,15 @@ from upstream import (
 BY = "operator@night, process 7"
 WHY = "the wrong åbjects"
 SOON = 10           # seconds: far less than what the run would wait
-DELETE_WAIT = 10    # for the answer to a DELETE
 ASKED_EVERY = 1     # seconds between two looks of a run at its job
 
 
-def aborted(sync, process, id="j1", stage=None, soon=SOON):
+def aborted(sync, process, id="j1", stage=None):
     """Asks for the end of the run, which comes soon; its job."""
     ledger.ask_abort(sync.store, id, BY, WHY)
     started = time.monotonic()
     ended = sync.finish(process)
-    assert time.monotonic() - started < soon
+    assert time.monotonic() - started < SOON
     return check_aborted(sync, ended, id, stage)
 
 
@@ -147,11 +146,11 @@ def patients(server):
     return server
 
 
-def bulk_aborted(bulk, server, wait, *args, **options):
+def bulk_aborted(bulk, server, wait, *args):
     process = bulk.start("--job-id", "j1", "--max-poll-wait", "10m",
                          "--deadline", "1h", *args)
     wait()
-    job = aborted(bulk, process, stage="fetching", **options)
+    job = aborted(bulk, process, stage="fetching")
     assert bulk.dump().records == {}
     assert bulk.spooled() == []
     return job
@@ -187,15 +186,6 @@ def test_bulk_download(bulk, patients, how):
     bulk_aborted(bulk, patients, lambda: patients.wait_for_file(2),
                  "--retries", "3")
     assert patients.job.is_deleted
-
-
-def test_bulk_server_that_does_not_delete(bulk, patients):
-    """The end does not wait for it for long."""
-    patients.polls = [in_progress(retry_after=300)]
-    patients.deletes = [Answer(hang="start")]
-    bulk_aborted(bulk, patients, patients.wait_for_poll,
-                 soon=DELETE_WAIT + SOON)
-    assert patients.of_method("DELETE")
 
 
 # Between fetching and publishing
@@ -291,29 +281,21 @@ def abort_at(case, step, late=False):
     return job.stage
 
 
-def check_every_step(case):
-    """Each outcome, in the order in which they have to come."""
+def test_every_step(bare, filled_store):
+    """Before there is a job, while there is one, and when it is published."""
+    url = folder_upstream(bare.folder / "up", *CHANGED)
+    case = Case(bare, filled_store, url)
     came = []
     for step in range(1, MAX_STEPS):
         outcome = abort_at(case, step)
         if not outcome:
             break
+        # How far it comes before it looks is chance.
+        if outcome not in ("too early", "too late"):
+            outcome = "aborted"
         if not came or came[-1] != outcome:
             came.append(outcome)
-    return came
-
-
-def test_every_step(bare, filled_store):
-    url = folder_upstream(bare.folder / "up", *CHANGED)
-    came = check_every_step(Case(bare, filled_store, url))
-    # Comparing has no step of its own but the begin before it.
-    assert [stage for stage in came if stage != "converting"] == [
-        "too early", "comparing", "writing", "publishing", "too late"]
-
-
-def test_every_step_of_the_first_run(bare):
-    url = folder_upstream(bare.folder / "up", [FILLED[0][0]], [], [])
-    assert check_every_step(Case(bare, None, url))[-1] == "too late"
+    assert came == ["too early", "aborted", "too late"]
 
 
 def test_a_part_is_written(bare, filled_store):
@@ -324,8 +306,9 @@ def test_a_part_is_written(bare, filled_store):
     store = bare.new_store("first.db")
     assert bare.run("--store", stores.uri(store), url=first).status == 0
     case = Case(bare, store, second, "--log-level", "error")
-    for step in (20, 300):
-        assert abort_at(case, step, late=True) == "writing"
+    stages = [abort_at(case, step, late=True) for step in (20, 100, 300)]
+    assert "writing" in stages
+    assert set(stages) <= {"writing", "publishing"}
 
 
 def test_reconvert(listless):

@@ -81,7 +81,9 @@ def ended_job(sync, *args, id="j1", status=0, command="run", **options):
         check_result(job, ended)
     else:
         assert job.error[0] == status
-        for line in job.error[1].splitlines():
+        # Of several lines the list makes one.
+        assert "\\n" not in job.error[1]
+        for line in job.error[1].split("; "):
             assert line in ended.err
         assert job.result is None
     return job, ended
