@@ -30,7 +30,8 @@ STORE_UNITS = ["test_store_conformance*", "test_store_mongodb*", "test_jobs",
 STORE_SYSTEM = [f"tests/system/test_{name}.py" for name in (
     "stores", "upsert", "shapes", "guard", "plan", "commands", "lease",
     "model", "consumer", "kill", "copy", "serve_resource", "mongodb_uri",
-    "mongodb_faults", "bulk", "bulk_since", "bulk_resume", "bulk_model")]
+    "mongodb_faults", "bulk", "bulk_since", "bulk_resume", "bulk_model",
+    "jobs_commands")]
 VALGRIND = [
     "valgrind", "--quiet", "--leak-check=full", "--show-leak-kinds=all",
     "--errors-for-leak-kinds=definite,indirect,possible",
