@@ -31,7 +31,7 @@ STORE_SYSTEM = [f"tests/system/test_{name}.py" for name in (
     "stores", "upsert", "shapes", "guard", "plan", "commands", "lease",
     "model", "consumer", "kill", "copy", "serve_resource", "mongodb_uri",
     "mongodb_faults", "bulk", "bulk_since", "bulk_resume", "bulk_model",
-    "jobs_commands")]
+    "jobs_commands", "jobs_life", "jobs_abort", "jobs_queue", "jobs_lost")]
 VALGRIND = [
     "valgrind", "--quiet", "--leak-check=full", "--show-leak-kinds=all",
     "--errors-for-leak-kinds=definite,indirect,possible",

@@ -94,6 +94,27 @@ def test_in_order(queue):
     assert [job.result["Version"] for job in jobs] == [2, 3, 4, 5, 6]
 
 
+def test_nobody_overtakes(queue):
+    """Those behind look several times, and wait: the first of them has its
+    turn, though it is slow to take it."""
+    queue.first()
+    for id in NAMES:
+        queue.start(id, "--queue")
+    slow = queue.processes[NAMES[0]]
+    slow.send_signal(signal.SIGSTOP)
+    assert ledger.wait_until_stopped(slow)
+    assert queue.finish("first").status == 0
+    for _ in range(2):
+        signs = {job.id: job.renewed
+                 for job in ledger.jobs(queue.sync.store)}
+        for id in NAMES[1:]:
+            ledger.wait_for(queue.sync.store, id,
+                            lambda job: job.renewed > signs[job.id])
+    assert [queue.states()[id] for id in NAMES] == ["Queued"] * len(NAMES)
+    slow.send_signal(signal.SIGCONT)
+    queue.check_turns(*NAMES)
+
+
 def test_nobody_in_front(queue):
     """Who queues and is the first has its turn at once."""
     queue.start("one", "--queue", state="Running")
