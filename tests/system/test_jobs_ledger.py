@@ -42,7 +42,8 @@ def files(sync):
 def said(ended, *pieces):
     """One line, by which somebody finds the file and what to do."""
     assert (ended.status, ended.out) == (74, ""), ended.err
-    lines = [line for line in ended.err.splitlines() if re.match(r"\S+ error ", line)]
+    lines = [line for line in ended.err.splitlines()
+             if re.match(r"\S+ error ", line)]
     assert len(lines) == 1, ended.err
     assert len(lines[0]) < MAX_LINE
     for piece in ("jobs", "store.db", *pieces):

@@ -11,13 +11,11 @@ from bulk_server import Export, File, in_progress, patient
 from conftest import FILLED, KEY, KIND, PROGRAM
 from ledger import listless  # noqa: F401
 from upstream import (
-    ACTIVITIES, AUTHORIZATIONS, LISTS, PLANS, Answer, activity, bundle, many,
+    ACTIVITIES, AUTHORIZATIONS, PLANS, Answer, activity, bundle, many,
     outcome)
 
 HELD = ("--max-delete", "0")
-RAW = ("PlanDefinitions", "ActivityDefinitions", "RegulatedAuthorizations")
 GROUPS = ("TreatmentGroups", "ReimbursementGroups")
-NAMES = dict(zip(LISTS, RAW))
 
 
 def version():
