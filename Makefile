@@ -182,8 +182,8 @@ asan: deps-test
 .PHONY: unit-tests
 unit-tests: $(UNIT_TESTS)
 
-SCRIPTS = tools/deps tools/demo tools/serve examples/ci.sh .ci/run \
-	tests/servers/mongodb/build.sh
+SCRIPTS = tools/deps tools/demo tools/serve examples/ci.sh \
+	examples/nompd-notify .ci/run tests/servers/mongodb/build.sh
 MANUALS = man/nompd-sync.1 man/nompd-api.7 man/nompd-bulk.7 man/nompd-store.7 \
 	man/nompd-serve.8
 

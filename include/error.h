@@ -18,6 +18,7 @@ enum status {
 	STATUS_HELD = 65,	  /* the guard held the run */
 	STATUS_NOT_FOUND = 66,	  /* the record asked for is not there */
 	STATUS_UNAVAILABLE = 69,  /* no usable answer from upstream */
+	STATUS_UNBALANCED = 70,	  /* the run does not add up */
 	STATUS_STORE = 74,	  /* the store failed or is not ours */
 	STATUS_BUSY = 75,	  /* another run is active */
 	STATUS_PROTOCOL = 76,	  /* a complete answer, but not what we asked */

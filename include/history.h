@@ -20,13 +20,17 @@
 /* The entry's member that says what a bulk run asked for and got. */
 #define HISTORY_BULK "Bulk"
 
+/* The name of an act in the history: "Added" and the like. */
+const char *history_act_name(enum act act);
+
 /*
  * Writes the entry, whose times and version are filled in: further parts of
  * long key lists first, the entry last.  bulk is its member of that name, or
- * NULL.
+ * NULL.  The entry's tallies become those of *doc, which the caller destroys in
+ * any case.
  */
 int history_write(struct stage *stage, struct store *store,
     const struct tally *tallies, size_t count, struct store_history *entry,
-    const bson_t *bulk, struct error *err);
+    const bson_t *bulk, bson_t *doc, struct error *err);
 
 #endif

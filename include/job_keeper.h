@@ -37,9 +37,12 @@ int job_keeper_start(struct job_keeper *keeper, struct error *err);
  * found out.
  */
 int job_keeper_check(struct job_keeper *keeper, struct error *err);
-/* Writes a job that was added as it is in the end, and keeps it no more.  -1:
- * it could not be written. */
-int job_keeper_end(struct job_keeper *keeper, const struct job *job,
+/*
+ * Writes a job that was added as it is in the end, and keeps it no more; *job
+ * becomes what the ledger has then, with who asked for its end.  -1: it could
+ * not be written, or read.
+ */
+int job_keeper_end(struct job_keeper *keeper, struct job *job,
     struct error *err);
 /* Closes the ledger; NULL is fine. */
 void job_keeper_close(struct job_keeper *keeper);

@@ -108,6 +108,8 @@ struct options {
 	bool		   queue;	    /* wait as long as it takes */
 	const char	  *job_id;	    /* NULL: one is made */
 	const char	  *ca_file;	    /* NULL: the system's */
+	const char	  *metrics_file;    /* NULL: none */
+	char		 **notify_command;  /* NULL-terminated; NULL: none */
 	struct bulk_options bulk;
 	enum log_level	   log_level;
 	enum log_format	   log_format;

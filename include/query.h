@@ -20,6 +20,12 @@
 int query_get(const char *query, const char *name,
     char value[MAX_VALUE_BYTES + 1]);
 /*
+ * The same for words of people, of up to size - 1 bytes; -1 also when they are
+ * not UTF-8, or a terminal might obey them (control characters).
+ */
+int query_get_words(const char *query, const char *name, char *value,
+    size_t size);
+/*
  * A parameter of ASCII digits up to INT64_MAX.  1 = *out filled, 0 = it is not
  * there, -1 = it is anything else.
  */

@@ -5,7 +5,7 @@
 #include "apikey.h"
 #include "cgi.h"
 
-/* A path; no route is longer. */
+/* A path, or what stands before it; no route is longer. */
 #define MAX_PATH_BYTES 1024
 /* Bytes of If-None-Match that are looked at; a longer one is not there. */
 #define MAX_VALIDATOR_BYTES 4096
@@ -17,6 +17,7 @@
 struct request {
 	const char *method;
 	const char *path;
+	const char *prefix;    /* what stands before it in a URL */
 	const char *query;
 	const char *key;       /* X-API-KEY */
 	const char *validator; /* If-None-Match */
@@ -27,7 +28,8 @@ struct request {
 /*
  * The path is PATH_INFO or, when that is empty, SCRIPT_NAME, as it comes from
  * a server that does not know where a program's name ends (nginx); its parts
- * below which the program is mounted are not in it.  The id is X-Request-Id
+ * below which the program is mounted are the prefix, empty when they are not
+ * known, too long, or need an escape in a URL.  The id is X-Request-Id
  * when that is good, else a new one.
  */
 void request_read(struct request *request, const struct cgi *cgi);

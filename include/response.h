@@ -53,6 +53,10 @@ void response_end(struct response *response);
 /* A whole answer with a JSON text of len bytes; with a 503 goes Retry-After. */
 void response_json(struct response *response, int status, const char *text,
     size_t len);
+/* The same with a header of its own, as in response_header(); name NULL:
+ * without. */
+void response_json_header(struct response *response, int status,
+    const char *text, size_t len, const char *name, const char *value);
 /* The same for {"error":"..."}; sentence has nothing to escape. */
 void response_error(struct response *response, int status,
     const char *sentence);

@@ -42,6 +42,8 @@ struct kept *service_kept(struct service *service, const char *collection);
 /* Frees all that it has. */
 void service_clear(struct service *service);
 
+/* Bytes of what may stand in a path for {...}. */
+#define MAX_PART_BYTES MAX_LABEL_BYTES
 /* Bytes of what is asked, as the log shows it, with its NUL. */
 #define MAX_QUESTION_TEXT 128
 
@@ -51,8 +53,9 @@ struct exchange {
 	const struct request *request;
 	struct response	      response;
 	int		      argument; /* of the route */
-	/* What stands in the path for the route's {type}: letters. */
-	char		      type[MAX_COLLECTION_NAME + 1];
+	/* What stands in the path for the route's {type}, letters, or {id}, a
+	 * label (text_is_label()). */
+	char		      part[MAX_PART_BYTES + 1];
 	char		      question[MAX_QUESTION_TEXT];
 };
 
@@ -70,5 +73,9 @@ int page_ready(struct exchange *exchange, struct error *err);
 int page_metrics(struct exchange *exchange, struct error *err);
 int page_openapi(struct exchange *exchange, struct error *err);
 int page_sync(struct exchange *exchange, struct error *err);
+int page_jobs(struct exchange *exchange, struct error *err);
+int page_job(struct exchange *exchange, struct error *err);
+int page_job_abort(struct exchange *exchange, struct error *err);
+int page_job_start(struct exchange *exchange, struct error *err);
 
 #endif

@@ -50,11 +50,22 @@ int stage_add(struct stage *stage, int list, const struct stage_doc *doc,
 /* Drops all but the first count documents that were added to the list. */
 int stage_rewind(struct stage *stage, int list, int64_t count,
     struct error *err);
+/* How many were added and not dropped again: counted as they came, not read
+ * from the list. */
+uint64_t stage_count(const struct stage *stage, int list);
 /* True when url was not seen before in that list, and remembers it. */
 int stage_see_url(struct stage *stage, int list,
     const char *url, bool *is_new, struct error *err);
 /* The list is complete: makes it readable by key. */
 int stage_finish(struct stage *stage, int list,
+    struct error *err);
+
+bool stage_is_finished(const struct stage *stage, int list);
+/*
+ * A key of a finished list that another finished one does not have: 1 = *key
+ * is one of them (the caller frees it), 0 = there is none, -1 = failed.
+ */
+int stage_find_missing(struct stage *stage, int list, int other, char **key,
     struct error *err);
 
 /*
@@ -106,6 +117,9 @@ int stage_plan_add(struct stage *stage, int list,
  * data or, of the keys only, one act. */
 int stage_plan_open(struct stage *stage, int list,
     enum act only, struct stage_cursor **out, struct error *err);
+/* The same of all acts, without their data. */
+int stage_plan_open_keys(struct stage *stage, int list,
+    struct stage_cursor **out, struct error *err);
 /* 1 = *planned filled (borrowed until the next call), 0 = end, -1. */
 int stage_plan_next(struct stage_cursor *cursor, struct planned *planned,
     struct error *err);

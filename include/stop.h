@@ -48,6 +48,12 @@ int stop_fd(void);
 void stop_sleep(int64_t ms);
 
 /*
+ * For what is to be done after a run's end, however that came: forgets the
+ * signal that has come, and catches the next one.
+ */
+void stop_renew(void);
+
+/*
  * Ends the process as the signal that error carries would have (so that a
  * shell sees it); returns the exit status to use when there was none.
  */

@@ -110,6 +110,11 @@ int store_versions_get(struct store *store, struct store_versions *out,
  */
 int store_version_raise(struct store *store, int64_t now_ms, int64_t *version,
     struct error *err);
+/*
+ * How many records of runs that died have been given this run's version, as
+ * they are.  Some of them may be written by this run as well.
+ */
+uint64_t store_adopted(const struct store *store);
 /* Makes raised and raised_at_ms those of the store; the other two come with
  * its history. */
 int store_versions_set(struct store *store,
@@ -202,6 +207,7 @@ struct store_put {
 	const uint8_t *hash; /* HASH_BYTES */
 	bool	       is_new; /* there is no record, no tombstone either */
 };
+/* collection is borrowed until the writer is closed. */
 int store_writer_open(struct store *store, const char *collection,
     int64_t version, int64_t now_ms, struct store_writer **out,
     struct error *err);
@@ -214,7 +220,9 @@ int store_writer_delete(struct store_writer *writer, const char *key,
 /* Writes a record as it is, with its own version and time. */
 int store_writer_copy(struct store_writer *writer,
     const struct store_record *record, bool is_new, struct error *err);
-/* Brings out what is not written yet.  Frees writer in any case. */
+/* Brings out what is not written yet.  Frees writer in any case.  -1
+ * (STATUS_UNBALANCED): the store has written more or fewer records than it was
+ * given. */
 int store_writer_close(struct store_writer *writer, struct error *err);
 /* Frees a writer after an error, and writes nothing more. */
 void store_writer_abort(struct store_writer *writer);
@@ -230,6 +238,7 @@ struct store_history {
 	const uint8_t *tallies;
 	size_t	       tallies_len;
 };
+/* -1 (STATUS_UNBALANCED), here and below: it was not written just once. */
 int store_history_put(struct store *store, const struct store_history *entry,
     struct error *err);
 /* A further part of a key list that is too long for the entry: keys is a BSON
@@ -245,7 +254,7 @@ struct store_history_keys {
 int store_history_keys_put(struct store *store,
     const struct store_history_keys *keys, struct error *err);
 
-/* The newest limit entries, newest first. */
+/* The newest limit entries, newest first; in a run its own as well. */
 int store_history_open(struct store *store, int64_t limit,
     struct store_cursor **out, struct error *err);
 /* 1 = *entry filled (borrowed until the next call), 0 = end, -1 = failed. */
@@ -293,7 +302,8 @@ int store_notes_delete(struct store *store, const char *prefix,
 /* Closes a cursor of any kind; NULL is fine. */
 void store_cursor_close(struct store_cursor *cursor);
 
-/* The run is visible as a whole from here on. */
+/* The run is visible as a whole from here on.  -1 (STATUS_UNBALANCED): it has
+ * raised the version, and put no history entry of it. */
 int store_publish(struct store *store, struct error *err);
 
 #endif

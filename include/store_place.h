@@ -31,6 +31,9 @@ const char *store_place_set(struct store_place *place, const char *uri);
 enum store_kind store_place_kind(const struct store_place *place);
 /* Does the URI name a user, but no password was in it? */
 bool store_place_wants_password(const struct store_place *place);
+/* The store as people know it: a path, or a server's URI without user and
+ * options.  The caller frees it. */
+char *store_place_name(const struct store_place *place);
 /* Overwrites the passwords of the URI in text, which may hold more than a
  * URI: the user's, and those among its options. */
 void store_place_blank(char *text);

@@ -28,8 +28,9 @@ struct bulk_download {
 
 /* A resource type of the run, and what a file of it may hold. */
 struct bulk_type {
-	char *name;
-	int   list; /* of the stage */
+	char	*name;
+	int	 list; /* of the stage */
+	uint64_t came; /* resources and deletions of it */
 };
 
 /*

@@ -31,7 +31,7 @@ struct reader {
 	struct bulk		   *bulk;
 	const struct bulk_download *download;
 	const struct bulk_file	   *file;
-	const struct bulk_type	   *type; /* of an output file */
+	struct bulk_type	   *type; /* of an output file */
 	struct ndjson		   *ndjson;
 	struct hasher		   *hasher;
 	struct buf		    key;
@@ -233,6 +233,7 @@ take_resource(struct reader *reader, const struct ndjson_line *line,
 	doc.data = bson_get_data(line->doc);
 	doc.data_len = line->doc->len;
 	doc.age = resource_age_get(line->doc);
+	reader->type->came++;
 	return stage_add(reader->bulk->stage, reader->type->list, &doc, err);
 }
 
@@ -241,9 +242,9 @@ static int
 stage_deletion(struct reader *reader, struct fhir_text reference,
     struct error *err)
 {
-	const struct bulk_type *type;
-	struct stage_doc	doc = { .kind = STAGED_DELETE };
-	const char	       *slash;
+	struct bulk_type *type;
+	struct stage_doc  doc = { .kind = STAGED_DELETE };
+	const char	 *slash;
 
 	slash = memchr(reference.text, '/', reference.len);
 	type = bulk_find_type(reader->bulk, reference.text,
@@ -252,6 +253,7 @@ stage_deletion(struct reader *reader, struct fhir_text reference,
 		return 0;
 	doc.key = reference.text;
 	doc.len = reference.len;
+	type->came++;
 	return stage_add(reader->bulk->stage, type->list, &doc, err);
 }
 
@@ -515,9 +517,11 @@ bulk_stage(struct bulk *bulk, struct tally *tallies, size_t *count,
 	if (bulk->overwrites && bulk->bad == 0 &&
 	    bulk_quarantine_empty(bulk, err) == -1)
 		return -1;
-	for (i = 0; i < bulk->n_types; i++)
+	for (i = 0; i < bulk->n_types; i++) {
 		fill_tally(bulk, bulk->types[i].name, bulk->types[i].list,
-		    &tallies[(*count)++]);
+		    &tallies[*count]);
+		tallies[(*count)++].came = bulk->types[i].came;
+	}
 	if (bulk->quarantine != -1) {
 		fill_tally(bulk, COLLECTION_QUARANTINE, bulk->quarantine,
 		    &tallies[*count]);

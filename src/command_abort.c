@@ -71,8 +71,6 @@ choose(const struct options *opts, char id[MAX_JOB_ID + 1], struct error *err)
 	    !job_is_active(&job)))
 		rc = error_set(err, STATUS_NOT_FOUND, "store %s: no job is"
 		    " active", store_name(store));
-	else if (rc == 1 && !job_is_active(&job))
-		rc = fail_ended(&job, err);
 	if (rc == 1)
 		text_copy(id, MAX_JOB_ID + 1, job.id);
 	job_clear(&job);

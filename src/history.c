@@ -14,6 +14,12 @@ static const char *const act_names[ACT__MAX] = {
 	[ACT_DELETE] = "Deleted",
 };
 
+const char *
+history_act_name(enum act act)
+{
+	return act_names[act];
+}
+
 struct context {
 	struct stage *stage;
 	struct store *store;
@@ -105,14 +111,17 @@ append_keys(struct context *context, const struct tally *tally, enum act act,
 	char		     name[MAX_NAME_TEXT];
 	bson_t		     keys;
 	bool		     is_ahead = false;
-	int		     rc;
+	int		     rc = 0;
 
 	if (stage_plan_open(context->stage, tally->list, act, &cursor, err) ==
 	    -1)
 		return -1;
 	(void)snprintf(name, sizeof(name), "%sKeys", act_names[act]);
 	bson_init(&keys);
-	rc = fill_keys(cursor, &planned, &is_ahead, context->room, &keys, err);
+	/* To find none takes as long as to find all of them. */
+	if (tally_count(tally, act) > 0)
+		rc = fill_keys(cursor, &planned, &is_ahead, context->room,
+		    &keys, err);
 	context->room -= keys.len < context->room ? keys.len : context->room;
 	if (!BSON_APPEND_ARRAY(doc, name, &keys))
 		xalloc_end();
@@ -149,7 +158,7 @@ append_tally(struct context *context, const struct tally *tally, bson_t *doc,
 int
 history_write(struct stage *stage, struct store *store,
     const struct tally *tallies, size_t count, struct store_history *entry,
-    const bson_t *bulk, struct error *err)
+    const bson_t *bulk, bson_t *doc, struct error *err)
 {
 	struct context context = {
 		.stage = stage,
@@ -157,24 +166,21 @@ history_write(struct stage *stage, struct store *store,
 		.version = entry->version,
 		.room = MAX_INLINE_KEY_BYTES,
 	};
-	bson_t doc, part;
+	bson_t part;
 	size_t i;
 	int    rc = 0;
 
-	bson_init(&doc);
+	bson_init(doc);
 	for (i = 0; i < count && rc == 0; i++) {
 		bson_init(&part);
 		rc = append_tally(&context, &tallies[i], &part, err);
-		if (!BSON_APPEND_DOCUMENT(&doc, tallies[i].name, &part))
+		if (!BSON_APPEND_DOCUMENT(doc, tallies[i].name, &part))
 			xalloc_end();
 		bson_destroy(&part);
 	}
-	if (bulk != NULL && !BSON_APPEND_DOCUMENT(&doc, HISTORY_BULK, bulk))
+	if (bulk != NULL && !BSON_APPEND_DOCUMENT(doc, HISTORY_BULK, bulk))
 		xalloc_end();
-	entry->tallies = bson_get_data(&doc);
-	entry->tallies_len = doc.len;
-	if (rc == 0)
-		rc = store_history_put(store, entry, err);
-	bson_destroy(&doc);
-	return rc;
+	entry->tallies = bson_get_data(doc);
+	entry->tallies_len = doc->len;
+	return rc == 0 ? store_history_put(store, entry, err) : -1;
 }

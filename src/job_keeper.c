@@ -226,9 +226,11 @@ job_keeper_check(struct job_keeper *keeper, struct error *err)
 }
 
 int
-job_keeper_end(struct job_keeper *keeper, const struct job *job,
-    struct error *err)
+job_keeper_end(struct job_keeper *keeper, struct job *job, struct error *err)
 {
+	struct job found;
+	int	   rc;
+
 	if (keeper->ticker == NULL)
 		return 0;
 	ticker_stop(keeper->ticker);
@@ -237,8 +239,14 @@ job_keeper_end(struct job_keeper *keeper, const struct job *job,
 	/* Whoever has looked meanwhile was told so. */
 	if (job->state == JOB_FAILED)
 		keeper->job.is_lost = keeper->is_lost;
-	return jobs_put(keeper->jobs, &keeper->job, JOB_ACTIVE, err) == -1 ?
-	    -1 : 0;
+	if (jobs_put(keeper->jobs, &keeper->job, JOB_ACTIVE, err) == -1)
+		return -1;
+	rc = jobs_get(keeper->jobs, job->id, &found, err);
+	if (rc == 1) {
+		job_copy(job, &found);
+		job_clear(&found);
+	}
+	return rc == -1 ? -1 : 0;
 }
 
 void

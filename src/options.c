@@ -16,7 +16,8 @@
 /* Variables without a flag: the upstream's key, switches of the tests. */
 static const char *const other_variables[] = { KEY_VARIABLE, KEY_FILE_VARIABLE,
 	PASSWORD_FILE_VARIABLE, FROM_FILE_VARIABLE, TO_FILE_VARIABLE,
-	"NOMPD_STORE_TRACE", "NOMPD_STORE_KILL_AT", "NOMPD_STORE_STOP_AT" };
+	"NOMPD_STORE_TRACE", "NOMPD_STORE_KILL_AT", "NOMPD_STORE_STOP_AT",
+	"NOMPD_STORE_LOSE_AT" };
 
 /*
  * What Kubernetes sets in every pod beside a service whose name starts with
@@ -559,6 +560,7 @@ options_clear(struct options *opts)
 	store_place_clear(&opts->from);
 	store_place_clear(&opts->to);
 	words_free(opts->sync_command);
+	words_free(opts->notify_command);
 	words_free(opts->bulk.types);
 	words_free(opts->bulk.filters);
 	words_free(opts->bulk.elements);

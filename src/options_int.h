@@ -136,6 +136,12 @@ unsigned options_find_name(const char *const names[], unsigned n,
     const char *value);
 /* An option_set_fn for a switch, but for where it is kept. */
 const char *options_set_switch(bool *out, const char *value);
+/* The same for a command, which words_free() frees. */
+const char *options_set_command(char ***out, const char *value);
+/* Of what is told of a run: option_set_fn each. */
+const char *options_set_metrics_file(struct options *opts, const char *value);
+const char *options_set_notify_command(struct options *opts,
+    const char *value);
 /* Of the bulk mode: option_set_fn each, and what the rows cannot say. */
 const char *options_set_mode(struct options *opts, const char *value);
 const char *options_set_type(struct options *opts, const char *value);

@@ -1,11 +1,31 @@
 /* What is nompd-sync's own among the options. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "collection.h"
 #include "options_int.h"
 #include "secret.h"
 #include "url.h"
+
+/* What is there is replaced; a folder cannot be, a device must not be. */
+const char *
+options_set_metrics_file(struct options *opts, const char *value)
+{
+	struct stat info;
+
+	if (value[strlen(value) - 1] == '/' ||
+	    (stat(value, &info) == 0 && !S_ISREG(info.st_mode)))
+		return "want a file that may be replaced, or none yet";
+	opts->metrics_file = value;
+	return NULL;
+}
+
+const char *
+options_set_notify_command(struct options *opts, const char *value)
+{
+	return options_set_command(&opts->notify_command, value);
+}
 
 /* The key from the variable, or the file that file names. */
 static void
@@ -172,6 +192,7 @@ static const struct status_row statuses[] = {
 	{ STATUS_NOT_FOUND, "show: no such record; status, abort: no such "
 	    "job, or none that is active" },
 	{ STATUS_UNAVAILABLE, "no usable answer from the upstream" },
+	{ STATUS_UNBALANCED, "the run does not add up; nothing was published" },
 	{ STATUS_MEMORY, "out of memory" },
 	{ STATUS_STORE, "the store failed or is not ours" },
 	{ STATUS_BUSY, "another run is active; abort: the job has not "

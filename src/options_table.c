@@ -73,6 +73,17 @@ options_find_name(const char *const names[], unsigned n, const char *value)
 	return i;
 }
 
+const char *
+options_set_command(char ***out, const char *value)
+{
+	*out = words_parse(value);
+	if (*out != NULL)
+		return NULL;
+	return "want a program and its arguments, at most "
+	       TEXT_OF(MAX_COMMAND_WORDS) " words between blanks or a JSON "
+	       "array of texts";
+}
+
 /* host or host:port, without a user. */
 static bool
 is_authority(const char *text, size_t len)
@@ -361,12 +372,7 @@ set_api_keys_file(struct options *opts, const char *value)
 static const char *
 set_sync_command(struct options *opts, const char *value)
 {
-	opts->sync_command = words_parse(value);
-	if (opts->sync_command != NULL)
-		return NULL;
-	return "want a program and its arguments, at most "
-	       TEXT_OF(MAX_COMMAND_WORDS) " words between blanks or a JSON "
-	       "array of texts";
+	return options_set_command(&opts->sync_command, value);
 }
 
 static const char *
@@ -452,6 +458,15 @@ const struct option_row option_rows[] = {
 	    "The id of this run's job; without it a new one is made." },
 	{ "--ca-file", "NOMPD_CA_FILE", " FILE", NULL, set_ca_file, FOR_RUN,
 	    "Certificates (PEM) to trust instead of the system's." },
+	{ "--metrics-file", "NOMPD_METRICS_FILE", " FILE", NULL,
+	    options_set_metrics_file, FOR_WRITERS,
+	    "Replace FILE by the metrics of the run when it has ended; for "
+	    "node_exporter a name that ends in .prom." },
+	{ "--notify-command", "NOMPD_NOTIFY_COMMAND", " COMMAND", NULL,
+	    options_set_notify_command, FOR_WRITERS | HIDE_VALUE,
+	    "What is started when a run has ended, with the job as JSON on "
+	    "its standard input: words between blanks, or a JSON array of "
+	    "texts; no shell." },
 	{ "--type", "NOMPD_TYPE", " TYPES", NULL, options_set_type, FOR_RUN,
 	    "bulk: the resource types, between commas; without it all that the"
 	    " server gives." },
@@ -544,9 +559,10 @@ const struct option_row option_rows[] = {
 	    "The keys of the API, as hashes; others may not read it." },
 	{ "--sync-command", "NOMPD_SYNC_COMMAND", " COMMAND", NULL,
 	    set_sync_command, FOR_SERVE | HIDE_VALUE,
-	    "What POST /api/internal/sync starts: words between blanks, or a "
-	    "JSON array of texts; no shell.  Without it there is no such "
-	    "path." },
+	    "What POST /api/internal/sync and POST /api/v1/jobs start: words "
+	    "between blanks, or a JSON array of texts; no shell.  Without it "
+	    "nothing can be started.  NOMPD_JOB_ID tells it the id of its "
+	    "job." },
 	{ "--workers", "NOMPD_WORKERS", " N", "1", set_workers, FOR_SERVE,
 	    "FastCGI: how many processes serve the socket." },
 	{ "--scope", NULL, " SCOPE", "read", set_scope, FOR(COMMAND_KEY_ADD),

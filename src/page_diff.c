@@ -261,7 +261,7 @@ answer_no_type(struct exchange *exchange)
 	char sentence[MAX_COLLECTION_NAME + 64];
 
 	(void)snprintf(sentence, sizeof(sentence), "The store has no resources"
-	    " of type %s.", exchange->type);
+	    " of type %s.", exchange->part);
 	response_error(&exchange->response, 404, sentence);
 }
 
@@ -276,7 +276,7 @@ answer_type(struct exchange *exchange, struct store *store,
 
 	if (store_collections_get(store, &names, err) == -1)
 		return -1;
-	question->collection = find_collection(names, exchange->type);
+	question->collection = find_collection(names, exchange->part);
 	question->tag = question->collection;
 	if (question->collection == NULL)
 		answer_no_type(exchange);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "clock.h"
+#include "metrics.h"
 #include "service.h"
 #include "words.h"
 #include "xalloc.h"
@@ -24,17 +25,6 @@ static const struct {
 	{ "Duplicates", "duplicates" },
 	{ "Unresolved", "unresolved" },
 };
-
-/* Every one of them is a gauge: a store may be restored or begun anew. */
-static void
-append_head(struct buf *out, const char *name, const char *unit,
-    const char *help)
-{
-	buf_print(out, "# TYPE %s gauge\n", name);
-	if (unit != NULL)
-		buf_print(out, "# UNIT %s %s\n", name, unit);
-	buf_print(out, "# HELP %s %s\n", name, help);
-}
 
 /* One line a collection: of counts[i] the member live, or deleted. */
 static void
@@ -73,9 +63,9 @@ append_counts(struct buf *out, struct store *store, struct error *err)
 	counts = xcalloc(words_count(names), sizeof(*counts));
 	rc = read_counts(store, names, counts, err);
 	if (rc == 0) {
-		append_head(out, "nompd_records", NULL, "Live records.");
+		metrics_head(out, "nompd_records", NULL, "Live records.");
 		append_gauges(out, "nompd_records", names, counts, true);
-		append_head(out, "nompd_tombstones", NULL,
+		metrics_head(out, "nompd_tombstones", NULL,
 		    "Deleted records.");
 		append_gauges(out, "nompd_tombstones", names, counts, false);
 	}
@@ -110,19 +100,15 @@ append_run(struct buf *out, const struct store_history *entry)
 	int64_t	    age_ms;
 
 	age_ms = clock_now_ms() - entry->synced_at_ms;
-	append_head(out, "nompd_last_success_timestamp_seconds", "seconds",
-	    "When the last finished run was published (UTC).");
-	buf_print(out, "nompd_last_success_timestamp_seconds %.3f\n",
-	    (double)entry->synced_at_ms / 1000);
-	append_head(out, "nompd_last_success_age_seconds", "seconds",
+	metrics_head(out, "nompd_last_success_age_seconds", "seconds",
 	    "How long ago that was.");
-	buf_print(out, "nompd_last_success_age_seconds %" PRId64 "\n",
+	metrics_number(out, "nompd_last_success_age_seconds", NULL,
 	    age_ms > 0 ? age_ms / 1000 : 0);
-	append_head(out, "nompd_last_run_duration_seconds", "seconds",
+	metrics_head(out, "nompd_last_run_duration_seconds", "seconds",
 	    "How long the last finished run took.");
-	buf_print(out, "nompd_last_run_duration_seconds %.3f\n",
-	    (double)entry->duration_ms / 1000);
-	append_head(out, "nompd_last_run_records", NULL,
+	metrics_seconds(out, "nompd_last_run_duration_seconds", NULL,
+	    entry->duration_ms);
+	metrics_head(out, "nompd_last_run_records", NULL,
 	    "What the last finished run did to records.");
 	if (entry->tallies == NULL || !bson_init_static(&tallies,
 	    entry->tallies, entry->tallies_len) ||
@@ -137,17 +123,17 @@ append_last(struct buf *out, struct store *store, struct error *err)
 {
 	struct store_cursor *cursor;
 	struct store_history entry;
+	struct metrics_last  last = { 0, 0 };
 	int		     rc;
 
 	if (store_history_open(store, 1, &cursor, err) == -1)
 		return -1;
 	rc = store_history_next(cursor, &entry, err);
-	if (rc != -1) {
-		append_head(out, "nompd_last_version", NULL,
-		    "The version of the last finished run; 0: none yet.");
-		buf_print(out, "nompd_last_version %" PRId64 "\n",
-		    rc == 1 ? entry.version : 0);
-	}
+	if (rc == 1)
+		last = (struct metrics_last){ entry.version,
+			entry.synced_at_ms };
+	if (rc != -1)
+		metrics_last_put(out, NULL, &last);
 	if (rc == 1)
 		append_run(out, &entry);
 	store_cursor_close(cursor);
@@ -169,7 +155,7 @@ page_metrics(struct exchange *exchange, struct error *err)
 		rc = append_counts(&text, store, err);
 	service_end(exchange->service, rc == -1);
 	if (rc == 0) {
-		buf_print(&text, "# EOF\n");
+		metrics_end(&text);
 		response_start(response, 200, TYPE, "no-store");
 		response_body(response);
 		(void)response_write(response, text.data, text.len);

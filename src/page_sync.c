@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "log.h"
+#include "page_int.h"
 #include "service.h"
 #include "trigger.h"
 
@@ -19,12 +20,15 @@ static const struct {
 	{ STATUS_UNAVAILABLE, 502, "The upstream gave no usable answer." },
 	{ STATUS_PROTOCOL, 502, "The upstream gave a wrong answer." },
 	{ STATUS_REFUSED, 502, "The key or password was refused." },
+	{ STATUS_UNBALANCED, 500,
+	    "The run did not add up; nothing was published." },
 	{ STATUS_STORE, 500, "The store failed." },
+	{ STATUS_ABORTED, 500, "The run was asked to end." },
 	{ -1, 500, "The run failed." },
 };
 
-static void
-answer_failure(struct exchange *exchange, int status)
+void
+page_sync_failed(struct exchange *exchange, int status)
 {
 	size_t i = 0;
 
@@ -65,7 +69,7 @@ page_sync(struct exchange *exchange, struct error *err)
 	log_info("request %s: the run ended with status %d",
 	    exchange->request->id, status);
 	if (status != STATUS_OK) {
-		answer_failure(exchange, status);
+		page_sync_failed(exchange, status);
 	} else if (text.len == 0 || !is_result(&text)) {
 		rc = error_set(err, STATUS_USAGE, "the command ended well, but"
 		    " printed no SyncResult (NOMPD_SYNC_COMMAND is to run"

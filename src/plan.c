@@ -59,6 +59,9 @@ next_wanted(struct join *join, struct staged *staged, struct error *err)
 	if (check_staged(staged, err) == -1)
 		return -1;
 	count_duplicates(join, staged);
+	join->tally->repeated += staged->duplicates;
+	if (staged->is_delete)
+		join->tally->named++;
 	return 1;
 }
 
@@ -165,9 +168,11 @@ decide_known(const struct join *join, const struct staged *staged,
 		return state->is_deleted ? 0 : plan_delete(join, state, err);
 	/* What is there is there, however old: a tombstone is no newer state
 	 * of it. */
-	if (state->is_deleted)
+	if (state->is_deleted) {
+		join->tally->revived++;
 		return plan_put(join, staged, ACT_UPDATE,
 		    &join->tally->updated, err);
+	}
 	if (memcmp(state->hash, staged->hash, HASH_BYTES) != 0)
 		return plan_change(join, staged, err);
 	join->tally->unchanged++;

@@ -73,15 +73,45 @@ find(const char *query, const char *name, const char **value, size_t *value_len)
 	}
 }
 
-int
-query_get(const char *query, const char *name, char value[MAX_VALUE_BYTES + 1])
+static int
+get(const char *query, const char *name, char *value, size_t size)
 {
 	const char *text;
 	size_t	    len;
 	int	    rc;
 
 	rc = find(query, name, &text, &len);
-	if (rc == 1 && decode(text, len, value, MAX_VALUE_BYTES + 1) == -1)
+	if (rc == 1 && decode(text, len, value, size) == -1)
+		return -1;
+	return rc;
+}
+
+int
+query_get(const char *query, const char *name, char value[MAX_VALUE_BYTES + 1])
+{
+	return get(query, name, value, MAX_VALUE_BYTES + 1);
+}
+
+/* Those of ASCII and, of two bytes in UTF-8, those of Latin-1. */
+static bool
+has_control(const char *text)
+{
+	const unsigned char *at = (const unsigned char *)text;
+
+	while (at[0] >= 0x20 && at[0] != 0x7f &&
+	    !(at[0] == 0xc2 && at[1] < 0xa0))
+		at++;
+	return at[0] != '\0';
+}
+
+int
+query_get_words(const char *query, const char *name, char *value, size_t size)
+{
+	int rc;
+
+	rc = get(query, name, value, size);
+	if (rc == 1 && (has_control(value) ||
+	    !text_is_utf8((const uint8_t *)value, strlen(value))))
 		return -1;
 	return rc;
 }

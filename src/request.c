@@ -32,6 +32,22 @@ read_id(struct request *request, const struct cgi *cgi)
 	    sizeof(random));
 }
 
+/* A client may have written it in its own way: only what is the same in every
+ * header and URL is told again. */
+static bool
+is_plain_path(const char *text)
+{
+	size_t i;
+
+	for (i = 0; text[i] != '\0'; i++) {
+		if (text[i] != '/' && !text_is_label(text + i, 1))
+			return false;
+	}
+	/* "//host" would be another server. */
+	return text[0] == '/' && text[1] != '/' && text[i - 1] != '/' &&
+	    i <= MAX_PATH_BYTES;
+}
+
 void
 request_read(struct request *request, const struct cgi *cgi)
 {
@@ -42,8 +58,11 @@ request_read(struct request *request, const struct cgi *cgi)
 		.key = cgi->param(cgi->ctx, "HTTP_X_API_KEY"),
 		.validator = cgi->param(cgi->ctx, "HTTP_IF_NONE_MATCH"),
 	};
+	request->prefix = "";
 	if (request->path[0] == '\0')
 		request->path = read_param(cgi, "SCRIPT_NAME");
+	else if (is_plain_path(read_param(cgi, "SCRIPT_NAME")))
+		request->prefix = read_param(cgi, "SCRIPT_NAME");
 	if (request->validator != NULL &&
 	    strlen(request->validator) > MAX_VALIDATOR_BYTES)
 		request->validator = NULL;

@@ -12,6 +12,7 @@ static const struct {
 	const char *phrase;
 } phrases[] = {
 	{ 200, "OK" },
+	{ 202, "Accepted" },
 	{ 304, "Not Modified" },
 	{ 400, "Bad Request" },
 	{ 401, "Unauthorized" },
@@ -147,11 +148,20 @@ start_json(struct response *response, int status)
 }
 
 void
+response_json_header(struct response *response, int status, const char *text,
+    size_t len, const char *name, const char *value)
+{
+	start_json(response, status);
+	if (name != NULL)
+		response_header(response, name, value);
+	write_whole(response, text, len);
+}
+
+void
 response_json(struct response *response, int status, const char *text,
     size_t len)
 {
-	start_json(response, status);
-	write_whole(response, text, len);
+	response_json_header(response, status, text, len, NULL, NULL);
 }
 
 void
@@ -161,10 +171,8 @@ response_error_header(struct response *response, int status,
 	char *text;
 
 	text = xasprintf("{\"error\":\"%s\"}", sentence);
-	start_json(response, status);
-	if (name != NULL)
-		response_header(response, name, value);
-	write_whole(response, text, strlen(text));
+	response_json_header(response, status, text, strlen(text), name,
+	    value);
 	free(text);
 }
 

@@ -15,15 +15,22 @@
 /* Bytes of a part of it; a longer one may be a secret. */
 #define MAX_PART_SHOWN 24
 
-enum method { METHOD_GET, METHOD_POST, METHOD__MAX };
-static const char *const allowed[METHOD__MAX] = {
-	[METHOD_GET] = "GET, HEAD",
-	[METHOD_POST] = "POST",
+enum method { METHOD_GET, METHOD_POST, METHOD_DELETE, METHOD__MAX };
+static const struct {
+	const char *allow;   /* as the header has it */
+	const char *refusal; /* of a key without the scope; NULL: any will do */
+} method_rows[METHOD__MAX] = {
+	[METHOD_GET] = { "GET, HEAD", NULL },
+	[METHOD_POST] = { "POST", "This API key may not start a run." },
+	[METHOD_DELETE] = { "DELETE", "This API key may not end a run." },
 };
+/* Bytes of all of them in one header, with its NUL. */
+#define MAX_ALLOW_TEXT 64
 
 /* No key is asked for. */
 #define NO_KEY APIKEY_SCOPE__MAX
 
+/* Rows of one path stand together. */
 static const struct route {
 	const char	 *path;
 	enum method	  method;
@@ -37,6 +44,10 @@ static const struct route {
 	    REIMBURSEMENT_GROUPS },
 	{ "/api/v1/resource/{type}", METHOD_GET, APIKEY_READ, page_diff,
 	    COLLECTION__MAX },
+	{ "/api/v1/jobs", METHOD_GET, APIKEY_READ, page_jobs, 0 },
+	{ "/api/v1/jobs", METHOD_POST, APIKEY_SYNC, page_job_start, 0 },
+	{ "/api/v1/jobs/{id}", METHOD_GET, APIKEY_READ, page_job, 0 },
+	{ "/api/v1/jobs/{id}", METHOD_DELETE, APIKEY_SYNC, page_job_abort, 0 },
 	{ "/api/internal/sync", METHOD_POST, APIKEY_SYNC, page_sync, 0 },
 	{ "/health/live", METHOD_GET, NO_KEY, page_live, 0 },
 	{ "/health/ready", METHOD_GET, NO_KEY, page_ready, 0 },
@@ -44,27 +55,44 @@ static const struct route {
 	{ "/openapi.json", METHOD_GET, NO_KEY, page_openapi, 0 },
 };
 
-/* Takes the letters that stand for {type} out of a path, and gives what comes
- * behind them; NULL: there are none, or too many. */
-static const char *
-take_type(const char *asked, char type[MAX_COLLECTION_NAME + 1])
-{
-	size_t len = 0;
+/* What a path has; of one path several rows may be. */
+struct match {
+	const struct route *path;  /* the first row; NULL: no such path */
+	const struct route *route; /* that with the method; NULL: none */
+	char		    allow[MAX_ALLOW_TEXT];
+};
 
-	while ((asked[len] >= 'A' && asked[len] <= 'Z') ||
-	    (asked[len] >= 'a' && asked[len] <= 'z'))
-		len++;
-	if (len == 0 || len > MAX_COLLECTION_NAME)
+static bool
+is_letters(const char *text, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++) {
+		if (!(text[i] >= 'A' && text[i] <= 'Z') &&
+		    !(text[i] >= 'a' && text[i] <= 'z'))
+			return false;
+	}
+	return len > 0 && len <= MAX_COLLECTION_NAME;
+}
+
+/* Takes what stands for {type} or {id} out of a path, and gives what comes
+ * behind it; NULL: it is not what may stand there. */
+static const char *
+take_part(const char *asked, const char *what, char part[MAX_PART_BYTES + 1])
+{
+	size_t len = strcspn(asked, "/");
+
+	if (strcmp(what, "{id}") == 0 ? !text_is_label(asked, len) :
+	    !is_letters(asked, len))
 		return NULL;
-	memcpy(type, asked, len);
-	type[len] = '\0';
+	memcpy(part, asked, len);
+	part[len] = '\0';
 	return asked + len;
 }
 
 /* Case is ignored, and one slash at the end. */
 static bool
-is_path(const char *asked, const char *path,
-    char type[MAX_COLLECTION_NAME + 1])
+is_path(const char *asked, const char *path, char part[MAX_PART_BYTES + 1])
 {
 	size_t len = strcspn(path, "{");
 
@@ -72,49 +100,69 @@ is_path(const char *asked, const char *path,
 		return false;
 	asked += len;
 	if (path[len] == '{')
-		asked = take_type(asked, type);
+		asked = take_part(asked, path + len, part);
 	return asked != NULL && (asked[0] == '\0' ||
 	    (asked[0] == '/' && asked[1] == '\0'));
 }
 
-static const struct route *
-find_route(const struct service *service, const char *path,
-    char type[MAX_COLLECTION_NAME + 1])
+static bool
+is_method(const struct route *route, const char *method)
 {
-	size_t i;
-
-	if (strlen(path) > MAX_PATH_BYTES)
-		return NULL;
-	for (i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
-		if (!is_path(path, routes[i].path, type))
-			continue;
-		/* Without a command to start there is nothing to be started. */
-		if (routes[i].page == page_sync &&
-		    service->opts->sync_command == NULL)
-			return NULL;
-		return &routes[i];
+	switch (route->method) {
+	case METHOD_POST:
+		return strcmp(method, "POST") == 0;
+	case METHOD_DELETE:
+		return strcmp(method, "DELETE") == 0;
+	case METHOD_GET:
+	case METHOD__MAX:
+	default:
+		return strcmp(method, "GET") == 0 ||
+		    strcmp(method, "HEAD") == 0;
 	}
-	return NULL;
 }
 
-static bool
-is_allowed(const struct route *route, const char *method)
+static void
+add_route(struct match *match, const struct route *route, const char *method)
 {
-	if (route->method == METHOD_POST)
-		return strcmp(method, "POST") == 0;
-	return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
+	size_t len = strlen(match->allow);
+
+	if (match->path == NULL)
+		match->path = route;
+	if (is_method(route, method))
+		match->route = route;
+	(void)snprintf(match->allow + len, sizeof(match->allow) - len, "%s%s",
+	    len > 0 ? ", " : "", method_rows[route->method].allow);
+}
+
+static void
+find_route(struct exchange *exchange, struct match *match)
+{
+	const struct request *request = exchange->request;
+	size_t		      i;
+
+	*match = (struct match){ 0 };
+	if (strlen(request->path) > MAX_PATH_BYTES)
+		return;
+	for (i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
+		/* Without a command to start there is nothing to be
+		 * started. */
+		if ((routes[i].method != METHOD_POST ||
+		    exchange->service->opts->sync_command != NULL) &&
+		    is_path(request->path, routes[i].path, exchange->part))
+			add_route(match, &routes[i], request->method);
+	}
 }
 
 /* True when the key is good enough; else the refusal is sent. */
 static bool
 check_key(struct exchange *exchange, struct request *request,
-    enum apikey_scope scope)
+    const struct route *route)
 {
 	struct response *response = &exchange->response;
 	struct error	 err;
 	int		 rc;
 
-	if (scope == NO_KEY)
+	if (route->scope == NO_KEY)
 		return true;
 	rc = apikey_check(exchange->service->opts->api_keys_file, request->key,
 	    &request->holder, &err);
@@ -125,9 +173,9 @@ check_key(struct exchange *exchange, struct request *request,
 	} else if (rc == 0) {
 		response_error_header(response, 401, "Invalid or missing API"
 		    " key.", "WWW-Authenticate", "ApiKey realm=\"nompd\"");
-	} else if (request->holder.scope < scope) {
-		response_error(response, 403, "This API key may not start a"
-		    " run.");
+	} else if (request->holder.scope < route->scope) {
+		response_error(response, 403,
+		    method_rows[route->method].refusal);
 	} else
 		return true;
 	return false;
@@ -151,17 +199,18 @@ answer_failure(struct exchange *exchange, const struct error *err)
 
 static void
 answer(struct exchange *exchange, struct request *request,
-    const struct route *route)
+    const struct match *match)
 {
-	struct response *response = &exchange->response;
-	struct error	 err;
+	const struct route *route = match->route;
+	struct response	   *response = &exchange->response;
+	struct error	    err;
 
-	if (route == NULL)
+	if (match->path == NULL)
 		response_error(response, 404, "No such path.");
-	else if (!is_allowed(route, request->method))
+	else if (route == NULL)
 		response_error_header(response, 405, "Method not allowed.",
-		    "Allow", allowed[route->method]);
-	else if (check_key(exchange, request, route->scope)) {
+		    "Allow", match->allow);
+	else if (check_key(exchange, request, route)) {
 		exchange->argument = route->argument;
 		if (strlen(request->query) > MAX_QUERY_BYTES)
 			response_error(response, 414, "The query string is too"
@@ -247,16 +296,16 @@ log_answer(const struct exchange *exchange, const struct route *route,
 void
 route_serve(void *ctx, struct cgi *cgi)
 {
-	struct request	    request;
-	struct exchange	    exchange = { .service = ctx, .request = &request };
-	const struct route *route;
-	int64_t		    start_ms = clock_monotonic_ms();
+	struct request	request;
+	struct exchange exchange = { .service = ctx, .request = &request };
+	struct match	match;
+	int64_t		start_ms = clock_monotonic_ms();
 
 	request_read(&request, cgi);
 	response_init(&exchange.response, cgi, &request);
-	route = find_route(exchange.service, request.path, exchange.type);
-	answer(&exchange, &request, route);
+	find_route(&exchange, &match);
+	answer(&exchange, &request, &match);
 	response_end(&exchange.response);
-	log_answer(&exchange, route, clock_monotonic_ms() - start_ms);
+	log_answer(&exchange, match.path, clock_monotonic_ms() - start_ms);
 	response_clear(&exchange.response);
 }

@@ -1,5 +1,6 @@
 #include <inttypes.h>
 
+#include "balance.h"
 #include "clock.h"
 #include "collection.h"
 #include "guard.h"
@@ -8,6 +9,7 @@
 #include "log.h"
 #include "plan.h"
 #include "plan_print.h"
+#include "report.h"
 #include "run_int.h"
 #include "secret.h"
 #include "source.h"
@@ -171,17 +173,38 @@ write_all(struct run *run, int64_t now_ms, struct error *err)
 	return 0;
 }
 
+/* The run's side of the end-of-run check. */
+static struct balance
+balance_of(const struct run *run, int64_t now_ms)
+{
+	return (struct balance){
+		.stage = run->stage,
+		.store = run->store,
+		.tallies = run->tallies,
+		.count = run->count,
+		.version = run->result->version,
+		.now_ms = now_ms,
+	};
+}
+
 static int
 write_history(struct run *run, struct error *err)
 {
+	struct balance	     balance = balance_of(run, 0);
+	bson_t		     tallies;
+	int		     rc;
 	struct store_history entry = {
 		.version = run->result->version,
 		.synced_at_ms = clock_now_ms(),
 		.duration_ms = run->result->duration_ms,
 	};
 
-	return history_write(run->stage, run->store, run->tallies, run->count,
-	    &entry, run->bulk, err);
+	rc = history_write(run->stage, run->store, run->tallies, run->count,
+	    &entry, run->bulk, &tallies, err);
+	if (rc == 0)
+		rc = balance_history(&balance, &entry, err);
+	bson_destroy(&tallies);
+	return rc;
 }
 
 /* The history entry, and then the flip: all of the run at once. */
@@ -207,8 +230,9 @@ publish(struct run *run, struct error *err)
 int
 run_apply(struct run *run, struct error *err)
 {
-	int64_t now_ms = clock_now_ms();
-	size_t	i;
+	int64_t	       now_ms = clock_now_ms();
+	struct balance balance = balance_of(run, now_ms);
+	size_t	       i;
 
 	for (i = 0; i < run->count; i++) {
 		if (run->tallies[i].list == TREATMENT_GROUPS)
@@ -217,7 +241,8 @@ run_apply(struct run *run, struct error *err)
 	if (run->opts->plan && plan_print(run->stage, run->tallies, run->count,
 	    run->opts->plan_file, err) == -1)
 		return -1;
-	if (guard_check(run->tallies, run->count, run->opts->max_delete,
+	if (balance_plan(&balance, err) == -1 ||
+	    guard_check(run->tallies, run->count, run->opts->max_delete,
 	    err) == -1 || take_version(run, now_ms, err) == -1)
 		return -1;
 	if (run->opts->dry_run) {
@@ -225,7 +250,11 @@ run_apply(struct run *run, struct error *err)
 		    run->started_ms;
 		return stop_check(STATUS_STORE, err);
 	}
+	balance.version = run->result->version;
 	if (write_all(run, now_ms, err) == -1)
+		return -1;
+	run_stage(run, JOB_STAGE_CHECKING);
+	if (balance_records(&balance, err) == -1)
 		return -1;
 	return publish(run, err);
 }
@@ -251,7 +280,9 @@ sum_up(struct run *run)
 int
 run_end(struct run *run, int rc, const struct error *err)
 {
-	struct error ignored;
+	struct store_versions versions;
+	struct error	      ignored;
+	bool		      has_versions;
 
 	log_progress_end();
 	if (rc == 0)
@@ -263,8 +294,13 @@ run_end(struct run *run, int rc, const struct error *err)
 	if (rc == -1 && run->store != NULL)
 		(void)store_end(run->store, &ignored);
 	run_job_end(run, rc, err);
+	has_versions = run->store != NULL &&
+	    store_versions_get(run->store, &versions, &ignored) == 0;
 	store_close(run->store);
 	job_keeper_close(run->keeper);
+	if (!run->opts->dry_run)
+		report_run(run->opts, &run->job,
+		    has_versions ? &versions : NULL);
 	log_set_job(NULL, NULL);
 	job_clear(&run->job);
 	free(run);

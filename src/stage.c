@@ -136,7 +136,16 @@ stage_add(struct stage *stage, int list, const struct stage_doc *doc,
 	(void)sqlite3_bind_int(add, 5, doc->age.is_subset);
 	(void)sqlite3_bind_int64(add, 6, doc->age.updated_us);
 	(void)sqlite3_bind_int64(add, 7, doc->age.version);
-	return sqlite_db_run(add, err) == -1 ? stage_fail(err) : 0;
+	if (sqlite_db_run(add, err) == -1)
+		return stage_fail(err);
+	stage->lists[list].added++;
+	return 0;
+}
+
+uint64_t
+stage_count(const struct stage *stage, int list)
+{
+	return stage->lists[list].added;
 }
 
 int
@@ -150,6 +159,8 @@ stage_rewind(struct stage *stage, int list, int64_t count,
 	    "DELETE FROM staged_%d WHERE row > %lld", list,
 	    (long long)count) == -1)
 		return stage_fail(err);
+	if (stage->lists[list].added > (uint64_t)count)
+		stage->lists[list].added = (uint64_t)count;
 	return 0;
 }
 
@@ -179,6 +190,32 @@ stage_finish(struct stage *stage, int list,
 	    " FROM staged_%d WHERE key = ?1)", list, list) == -1)
 		return stage_fail(err);
 	return 0;
+}
+
+bool
+stage_is_finished(const struct stage *stage, int list)
+{
+	return stage->lists[list].find != NULL;
+}
+
+int
+stage_find_missing(struct stage *stage, int list, int other, char **key,
+    struct error *err)
+{
+	sqlite3_stmt *statement;
+	int	      rc;
+
+	if (sqlite_db_prepare(stage->db, &statement, err, "SELECT key FROM"
+	    " staged_%d AS one INDEXED BY staged_%d_key WHERE NOT EXISTS"
+	    " (SELECT 1 FROM staged_%d AS other WHERE other.key = one.key)"
+	    " LIMIT 1", list, list, other) == -1)
+		return stage_fail(err);
+	rc = sqlite_db_step(statement, err);
+	if (rc == 1)
+		*key = xstrdup((const char *)sqlite3_column_text(statement,
+		    0));
+	sqlite3_finalize(statement);
+	return rc == -1 ? stage_fail(err) : rc;
 }
 
 int

@@ -8,6 +8,7 @@
 #include "stage.h"
 
 struct stage_list {
+	uint64_t      added;
 	sqlite3_stmt *add;
 	sqlite3_stmt *data;
 	sqlite3_stmt *find; /* once it is finished */

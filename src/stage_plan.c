@@ -21,6 +21,32 @@ stage_plan_add(struct stage *stage, int list,
 	return sqlite_db_run(add, err) == -1 ? stage_fail(err) : 0;
 }
 
+/* A cursor around a statement that was (or was not) prepared. */
+static int
+cursor_new(sqlite3_stmt *statement, int rc, struct stage_cursor **out,
+    struct error *err)
+{
+	*out = NULL;
+	if (rc == -1)
+		return stage_fail(err);
+	*out = xcalloc(1, sizeof(**out));
+	(*out)->statement = statement;
+	return 0;
+}
+
+int
+stage_plan_open_keys(struct stage *stage, int list,
+    struct stage_cursor **out, struct error *err)
+{
+	sqlite3_stmt *statement;
+	int	      rc;
+
+	rc = sqlite_db_prepare(stage->db, &statement, err,
+	    "SELECT act, key, hash, row, NULL FROM plan_%d ORDER BY number",
+	    list);
+	return cursor_new(statement, rc, out, err);
+}
+
 int
 stage_plan_open(struct stage *stage, int list,
     enum act only, struct stage_cursor **out, struct error *err)
@@ -28,7 +54,6 @@ stage_plan_open(struct stage *stage, int list,
 	sqlite3_stmt *statement;
 	int	      rc;
 
-	*out = NULL;
 	if (only != ACT__MAX)
 		rc = sqlite_db_prepare(stage->db, &statement, err,
 		    "SELECT act, key, hash, row, NULL FROM plan_%d"
@@ -38,11 +63,7 @@ stage_plan_open(struct stage *stage, int list,
 		    "SELECT act, p.key, p.hash, p.row, s.data FROM plan_%d p"
 		    " LEFT JOIN staged_%d s ON s.row = p.row ORDER BY number",
 		    list, list);
-	if (rc == -1)
-		return stage_fail(err);
-	*out = xcalloc(1, sizeof(**out));
-	(*out)->statement = statement;
-	return 0;
+	return cursor_new(statement, rc, out, err);
 }
 
 int

@@ -35,23 +35,28 @@ on_signal(int number)
 	errno = saved;
 }
 
-int
-stop_init(int64_t deadline_ms, struct error *err)
+static void
+handle(int number, void (*handler)(int))
 {
 	struct sigaction action;
 
+	memset(&action, 0, sizeof(action));
+	action.sa_handler = handler;
+	sigemptyset(&action.sa_mask);
+	(void)sigaction(number, &action, NULL);
+}
+
+int
+stop_init(int64_t deadline_ms, struct error *err)
+{
 	if (pipe2(wake_fds, O_CLOEXEC | O_NONBLOCK) == -1)
 		return error_set(err, STATUS_STORE, "cannot make a pipe: %s",
 		    strerror(errno));
-	memset(&action, 0, sizeof(action));
-	action.sa_handler = on_signal;
-	sigemptyset(&action.sa_mask);
-	(void)sigaction(SIGTERM, &action, NULL);
-	(void)sigaction(SIGINT, &action, NULL);
-	action.sa_handler = SIG_IGN;
-	(void)sigaction(SIGPIPE, &action, NULL);
+	handle(SIGTERM, on_signal);
+	handle(SIGINT, on_signal);
+	handle(SIGPIPE, SIG_IGN);
 	/* A write beyond a file size limit is to fail, not to kill. */
-	(void)sigaction(SIGXFSZ, &action, NULL);
+	handle(SIGXFSZ, SIG_IGN);
 	allowed_ms = deadline_ms;
 	if (deadline_ms > 0)
 		deadline = clock_monotonic_ms() + deadline_ms;
@@ -139,6 +144,18 @@ stop_sleep(int64_t ms)
 	if (ms > INT32_MAX)
 		ms = INT32_MAX;
 	(void)poll(&poll_fd, 1, (int)ms);
+}
+
+void
+stop_renew(void)
+{
+	char bytes[64];
+
+	while (read(wake_fds[0], bytes, sizeof(bytes)) > 0)
+		;
+	caught = 0;
+	handle(SIGTERM, on_signal);
+	handle(SIGINT, on_signal);
 }
 
 int

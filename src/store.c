@@ -1,3 +1,4 @@
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -86,6 +87,12 @@ int
 store_end(struct store *store, struct error *err)
 {
 	return store_named(store, store->ops->end(store, err), err);
+}
+
+uint64_t
+store_adopted(const struct store *store)
+{
+	return store->adopted;
 }
 
 bool
@@ -309,6 +316,8 @@ store_writer_open(struct store *store, const char *collection,
 		(*out)->store = store;
 		(*out)->version = version;
 		(*out)->now_ms = now_ms;
+		(*out)->collection = collection;
+		(*out)->before = store->written;
 	}
 	return store_named(store, rc, err);
 }
@@ -328,6 +337,9 @@ store_writer_put(struct store_writer *writer, const struct store_put *put,
 
 	hash_format(put->hash, record.hash);
 	store_trace_step(writer->store, "put", put->key);
+	writer->asked++;
+	if (store_trace_loses(writer->store))
+		return 0;
 	return store_named(writer->store, writer->store->ops->writer_put(writer,
 	    &record, put->is_new, err), err);
 }
@@ -337,6 +349,9 @@ store_writer_delete(struct store_writer *writer, const char *key, size_t len,
     struct error *err)
 {
 	store_trace_step(writer->store, "delete", key);
+	writer->asked++;
+	if (store_trace_loses(writer->store))
+		return 0;
 	return store_named(writer->store, writer->store->ops->writer_delete(
 	    writer, key, len, err), err);
 }
@@ -346,17 +361,40 @@ store_writer_copy(struct store_writer *writer,
     const struct store_record *record, bool is_new, struct error *err)
 {
 	store_trace_step(writer->store, "copy", record->key);
+	writer->asked++;
 	return store_named(writer->store, writer->store->ops->writer_put(writer,
 	    record, is_new, err), err);
+}
+
+/* Has the kind of store written as many as it was given?  One that was lost on
+ * its way, or came twice, leaves no other trace. */
+static int
+check_written(const struct store *store, const char *where, uint64_t asked,
+    uint64_t before, struct error *err)
+{
+	uint64_t written = store->written - before;
+
+	if (written == asked)
+		return 0;
+	return error_set(err, STATUS_UNBALANCED, "%s: %" PRIu64 " records were"
+	    " to be written and %" PRIu64 " were; none of them is published:"
+	    " start it again and, when it comes again, report it with the log",
+	    where, asked, written);
 }
 
 int
 store_writer_close(struct store_writer *writer, struct error *err)
 {
 	struct store *store = writer->store;
+	const char   *collection = writer->collection;
+	uint64_t      asked = writer->asked, before = writer->before;
+	int	      rc;
 
 	store_trace_step(store, "writer end", "");
-	return store_named(store, store->ops->writer_close(writer, err), err);
+	rc = store->ops->writer_close(writer, err);
+	if (rc == 0)
+		rc = check_written(store, collection, asked, before, err);
+	return store_named(store, rc, err);
 }
 
 void
@@ -369,18 +407,31 @@ int
 store_history_put(struct store *store, const struct store_history *entry,
     struct error *err)
 {
+	uint64_t before = store->written;
+	int	 rc;
+
 	store_trace_step(store, "history", "");
-	return store_named(store, store->ops->history_put(store, entry, err),
-	    err);
+	rc = store_trace_loses(store) ? 0 :
+	    store->ops->history_put(store, entry, err);
+	if (rc == 0)
+		rc = check_written(store, "history", 1, before, err);
+	return store_named(store, rc, err);
 }
 
 int
 store_history_keys_put(struct store *store,
     const struct store_history_keys *keys, struct error *err)
 {
+	uint64_t before = store->written;
+	int	 rc;
+
 	store_trace_step(store, "history keys", keys->collection);
-	return store_named(store, store->ops->history_keys_put(store, keys,
-	    err), err);
+	rc = store_trace_loses(store) ? 0 :
+	    store->ops->history_keys_put(store, keys, err);
+	if (rc == 0)
+		rc = check_written(store, "further keys of the history", 1,
+		    before, err);
+	return store_named(store, rc, err);
 }
 
 int

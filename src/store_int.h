@@ -101,18 +101,24 @@ const void *store_module_get(const char *file, const char *symbol,
 
 /*
  * Each kind's own structs begin with these.  The front fills ops, trace and
- * the last key; the kinds fill name (heap; freed by their close).
+ * the last key; the kinds fill name (heap; freed by their close) and count:
+ * written are the records, entries and parts of the history that were written;
+ * of records by what the database says, not by what was asked for; adopted as
+ * in store_adopted().
  */
 struct store_trace {
 	bool	 is_logging; /* NOMPD_STORE_TRACE */
 	uint64_t kill_at;    /* NOMPD_STORE_KILL_AT; 0 = never */
 	uint64_t stop_at;    /* NOMPD_STORE_STOP_AT; 0 = never */
+	uint64_t lose_at;    /* NOMPD_STORE_LOSE_AT; 0 = never */
 	uint64_t steps;
 };
 struct store {
 	const struct store_ops *ops;
 	char		       *name;
 	struct store_trace	trace;
+	uint64_t		written;
+	uint64_t		adopted;
 };
 struct store_cursor {
 	struct store *store;
@@ -126,6 +132,9 @@ struct store_writer {
 	struct store *store;
 	int64_t	      version; /* of what is written ... */
 	int64_t	      now_ms;  /* ... and its time */
+	const char   *collection; /* borrowed from who opened it */
+	uint64_t      asked;	  /* records given to it */
+	uint64_t      before;	  /* the store's count when it was opened */
 };
 
 /* The store's name goes before each of its errors, in the front and only
@@ -158,5 +167,7 @@ void store_trace_init(struct store_trace *trace);
  * process here when that was asked for.
  */
 void store_trace_step(struct store *store, const char *what, const char *on);
+/* Is the write of the last step to be lost, as if the store had done it? */
+bool store_trace_loses(const struct store *store);
 
 #endif

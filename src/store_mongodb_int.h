@@ -103,6 +103,8 @@ struct mongodb_cursor {
 	bool		     keeps_seen;
 	struct sqlite_keys  *seen;
 	bson_t		    *tallies; /* of a history entry; or NULL */
+	const bson_t	    *waiting; /* the entry that comes first; or NULL */
+	int64_t		     left;    /* entries still to be given */
 };
 
 /* Starts a search; takes selector and opts over, and destroys them. */

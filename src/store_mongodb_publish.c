@@ -153,8 +153,11 @@ store_mongodb_history_keys_put(struct store *base,
 	    BSON_APPEND_INT64(doc, "Part", keys->part) &&
 	    BSON_APPEND_ARRAY(doc, "Keys", &list));
 	free(id);
-	return store_mongodb_put_document((struct store_mongodb *)base,
-	    HISTORY_KEYS, doc, "writing " HISTORY_KEYS, err);
+	if (store_mongodb_put_document((struct store_mongodb *)base,
+	    HISTORY_KEYS, doc, "writing " HISTORY_KEYS, err) == -1)
+		return -1;
+	base->written++;
+	return 0;
 }
 
 /* What tells the entry that waits from another one of its version. */
@@ -275,8 +278,14 @@ store_mongodb_history_put(struct store *base,
 	struct store_mongodb *store = (struct store_mongodb *)base;
 	bson_t		      tallies;
 
+	/* A second one would publish the first. */
+	if (store->own_version != 0 && store->entry != NULL)
+		return error_set(err, STATUS_UNBALANCED, "history: version"
+		    " %lld has a second entry; nothing was published",
+		    (long long)entry->version);
 	if (write_entry(store, err) == -1)
 		return -1;
+	base->written++;
 	store->entry = bson_new();
 	store->entry_version = entry->version;
 	store_mongodb_must(bson_init_static(&tallies, entry->tallies,
@@ -293,5 +302,13 @@ store_mongodb_history_put(struct store *base,
 int
 store_mongodb_publish(struct store *base, struct error *err)
 {
-	return write_entry((struct store_mongodb *)base, err);
+	struct store_mongodb *store = (struct store_mongodb *)base;
+
+	/* Nobody could tell of such a run. */
+	if (store->own_version != 0 && (store->entry == NULL ||
+	    store->entry_version != store->own_version))
+		return error_set(err, STATUS_UNBALANCED, "publishing: version"
+		    " %lld has no entry in the history; nothing was published",
+		    (long long)store->own_version);
+	return write_entry(store, err);
 }

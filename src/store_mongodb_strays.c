@@ -74,10 +74,12 @@ store_mongodb_adopt_strays(struct store_mongodb *store, const char *name,
 	    NULL, &reply, &cause))
 		rc = mongodb_fail(&cause, doing, err);
 	else if (bson_iter_init_find(&iter, &reply, "modifiedCount") &&
-	    bson_iter_as_int64(&iter) > 0)
+	    bson_iter_as_int64(&iter) > 0) {
+		store->base.adopted += (uint64_t)bson_iter_as_int64(&iter);
 		log_info("%s: %lld records that an unfinished run has left"
 		    " are now of this version", name,
 		    (long long)bson_iter_as_int64(&iter));
+	}
 	bson_destroy(&reply);
 	bson_destroy(update);
 	bson_destroy(&selector);

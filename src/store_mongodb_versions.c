@@ -117,15 +117,20 @@ int
 store_mongodb_history_open(struct store *base, int64_t limit,
     struct store_cursor **out, struct error *err)
 {
-	struct store_mongodb *store = (struct store_mongodb *)base;
-	bson_t		      selector, opts;
+	struct store_mongodb  *store = (struct store_mongodb *)base;
+	struct mongodb_cursor *cursor;
+	bson_t		       selector, opts;
 
 	(void)err;
 	bson_init(&selector);
 	store_mongodb_read_options(store, &opts);
 	mongodb_sort_by(&opts, "Version", -1, NULL);
 	store_mongodb_must(BSON_APPEND_INT64(&opts, "limit", limit));
-	*out = &mongodb_find(store, HISTORY, &selector, &opts)->base;
+	cursor = mongodb_find(store, HISTORY, &selector, &opts);
+	/* A run sees what it has written, as in a transaction. */
+	cursor->waiting = store->entry;
+	cursor->left = limit;
+	*out = &cursor->base;
 	return 0;
 }
 
@@ -134,10 +139,13 @@ store_mongodb_history_next(struct store_cursor *base,
     struct store_history *entry, struct error *err)
 {
 	struct mongodb_cursor *cursor = (struct mongodb_cursor *)base;
-	const bson_t	      *doc;
+	const bson_t	      *doc = cursor->waiting;
 	int		       rc;
 
-	rc = mongodb_next(cursor, &doc, err);
+	if (cursor->left-- == 0)
+		return 0;
+	rc = doc != NULL ? 1 : mongodb_next(cursor, &doc, err);
+	cursor->waiting = NULL;
 	if (rc != 1)
 		return rc;
 	bson_destroy(cursor->tallies);

@@ -114,6 +114,7 @@ send_bulk(struct mongodb_writer *writer, struct bulk *bulk,
 		    " here", writer->doing,
 		    (long long)(bulk->records - written),
 		    (long long)bulk->records);
+	writer->base.store->written += (uint64_t)written;
 	bson_destroy(&reply);
 	mongoc_bulk_operation_destroy(bulk->handle);
 	*bulk = (struct bulk){ NULL, 0 };

@@ -166,6 +166,20 @@ store_place_kind(const struct store_place *place)
 	    STORE_KIND__MAX;
 }
 
+char *
+store_place_name(const struct store_place *place)
+{
+	const char *authority, *end;
+
+	authority = find_authority(place->uri);
+	if (authority == NULL)
+		return xstrdup(place->uri + strlen(file_scheme));
+	end = find_user_end(authority);
+	end = end != NULL ? end + 1 : authority;
+	return xasprintf("%.*s%.*s", (int)(authority - place->uri),
+	    place->uri, (int)strcspn(end, "?"), end);
+}
+
 bool
 store_place_wants_password(const struct store_place *place)
 {

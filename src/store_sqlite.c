@@ -429,12 +429,15 @@ sqlite_version_raise(struct store *base, int64_t now_ms, int64_t *version,
 {
 	struct store_sqlite *store = (struct store_sqlite *)base;
 
-	return sqlite_db_number(store->db, version, err,
+	if (sqlite_db_number(store->db, version, err,
 	    "INSERT INTO SyncMetadata VALUES ('sync', 1, %lld)"
 	    " ON CONFLICT (_id) DO UPDATE SET"
 	    " CurrentVersion = CurrentVersion + 1,"
 	    " LastSyncAt = excluded.LastSyncAt RETURNING CurrentVersion",
-	    (long long)now_ms);
+	    (long long)now_ms) == -1)
+		return -1;
+	store->own_version = *version;
+	return 0;
 }
 
 static int
@@ -455,12 +458,31 @@ sqlite_versions_set(struct store *base, const struct store_versions *versions,
 	return rc;
 }
 
+/* A run that has raised the version without an entry in the history would be
+ * one that nobody can tell of. */
+static int
+check_entry(struct store_sqlite *store, struct error *err)
+{
+	int64_t entries = 0;
+
+	if (store->own_version == 0)
+		return 0;
+	if (sqlite_db_number(store->db, &entries, err, "SELECT count(*) FROM"
+	    " SyncHistory WHERE Version = %lld",
+	    (long long)store->own_version) == -1)
+		return -1;
+	return entries == 1 ? 0 : error_set(err, STATUS_UNBALANCED,
+	    "publishing: version %lld has no entry in the history; nothing was"
+	    " published", (long long)store->own_version);
+}
+
 static int
 sqlite_publish(struct store *base, struct error *err)
 {
 	struct store_sqlite *store = (struct store_sqlite *)base;
 
-	if (sqlite_db_exec(store->db, "COMMIT", err) == -1)
+	if (check_entry(store, err) == -1 ||
+	    sqlite_db_exec(store->db, "COMMIT", err) == -1)
 		return -1;
 	/* Empties the log.  A reader in the middle of it may prevent that, and
 	 * then the next run does it: nobody waits. */

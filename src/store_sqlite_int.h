@@ -10,7 +10,8 @@
 
 /*
  * path is the file, links resolved; lease_fd is -1 before the first try; file
- * and device say which file it was when it was opened for reading.
+ * and device say which file it was when it was opened for reading; own_version
+ * is the one that this run has raised, or 0.
  */
 struct store_sqlite {
 	struct store base;
@@ -20,6 +21,7 @@ struct store_sqlite {
 	dev_t	     device;
 	ino_t	     file;
 	int	     lease_fd;
+	int64_t	     own_version;
 };
 
 int store_sqlite_versions_get(struct store *base, struct store_versions *out,

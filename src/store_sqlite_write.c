@@ -12,6 +12,17 @@ struct sqlite_writer {
 	sqlite3_stmt	   *delete;
 };
 
+/* A step that writes; what it has changed counts as written. */
+static int
+run_counted(struct store_sqlite *store, sqlite3_stmt *statement,
+    struct error *err)
+{
+	if (sqlite_db_run(statement, err) == -1)
+		return -1;
+	store->base.written += (uint64_t)sqlite3_changes(store->db);
+	return 0;
+}
+
 void
 store_sqlite_writer_abort(struct store_writer *base)
 {
@@ -61,7 +72,8 @@ int
 store_sqlite_writer_put(struct store_writer *base,
     const struct store_record *record, bool is_new, struct error *err)
 {
-	sqlite3_stmt *put = ((struct sqlite_writer *)base)->put;
+	struct store_sqlite *store = (struct store_sqlite *)base->store;
+	sqlite3_stmt	    *put = ((struct sqlite_writer *)base)->put;
 
 	(void)is_new;
 	sqlite_db_bind_text(put, 1, record->key, record->len);
@@ -70,17 +82,18 @@ store_sqlite_writer_put(struct store_writer *base,
 	bind_number(put, 4, record->updated_at_ms);
 	sqlite_db_bind_text(put, 5, record->hash, strlen(record->hash));
 	sqlite_db_bind_blob(put, 6, record->data, record->data_len);
-	return sqlite_db_run(put, err);
+	return run_counted(store, put, err);
 }
 
 int
 store_sqlite_writer_delete(struct store_writer *base, const char *key,
     size_t len, struct error *err)
 {
-	struct sqlite_writer *writer = (struct sqlite_writer *)base;
+	struct store_sqlite *store = (struct store_sqlite *)base->store;
+	sqlite3_stmt	    *delete = ((struct sqlite_writer *)base)->delete;
 
-	sqlite_db_bind_text(writer->delete, 1, key, len);
-	return sqlite_db_run(writer->delete, err);
+	sqlite_db_bind_text(delete, 1, key, len);
+	return run_counted(store, delete, err);
 }
 
 int
@@ -105,7 +118,7 @@ store_sqlite_history_put(struct store *base, const struct store_history *entry,
 	    (long long)entry->duration_ms) == -1)
 		return -1;
 	sqlite_db_bind_blob(statement, 1, entry->tallies, entry->tallies_len);
-	rc = sqlite_db_run(statement, err);
+	rc = run_counted(store, statement, err);
 	sqlite3_finalize(statement);
 	return rc;
 }
@@ -126,7 +139,7 @@ store_sqlite_history_keys_put(struct store *base,
 	    strlen(keys->collection));
 	sqlite_db_bind_text(statement, 2, keys->act, strlen(keys->act));
 	sqlite_db_bind_blob(statement, 3, keys->keys, keys->keys_len);
-	rc = sqlite_db_run(statement, err);
+	rc = run_counted(store, statement, err);
 	sqlite3_finalize(statement);
 	return rc;
 }

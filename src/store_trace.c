@@ -22,6 +22,7 @@ store_trace_init(struct store_trace *trace)
 	trace->is_logging = text != NULL && text[0] == '1';
 	trace->kill_at = read_step("NOMPD_STORE_KILL_AT");
 	trace->stop_at = read_step("NOMPD_STORE_STOP_AT");
+	trace->lose_at = read_step("NOMPD_STORE_LOSE_AT");
 }
 
 void
@@ -37,4 +38,11 @@ store_trace_step(struct store *store, const char *what, const char *on)
 		(void)raise(SIGKILL);
 	if (trace->steps == trace->stop_at)
 		(void)raise(SIGSTOP);
+}
+
+bool
+store_trace_loses(const struct store *store)
+{
+	return store->trace.lose_at != 0 &&
+	    store->trace.steps == store->trace.lose_at;
 }

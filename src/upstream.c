@@ -306,6 +306,7 @@ upstream_fetch(const char *base, const struct http_config *config,
 	else if (rc == 0)
 		rc = http_run(config, requests, COLLECTION_RAW_MAX, err);
 	for (i = 0; i < COLLECTION_RAW_MAX; i++) {
+		tallies[i].came = upstream.lists[i].of_pages.resources;
 		tallies[i].skipped = upstream.lists[i].of_pages.skipped;
 		bundle_free(upstream.lists[i].bundle);
 		free(upstream.lists[i].url);

@@ -25,13 +25,15 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 CHECK_LINE = re.compile(r"Checks: (\d+), Failures: (\d+), Errors: (\d+)")
 COUNTS = re.compile(r"\d+ (passed|failed|error|skipped)")
 # What goes over a store, of the unit tests and of the system tests.
-STORE_UNITS = ["test_store_conformance*", "test_store_mongodb*", "test_jobs",
-               "test_jobs_ends", "test_jobs_mongodb"]
+STORE_UNITS = ["test_store_conformance*", "test_store_mongodb*",
+               "test_balance", "test_jobs", "test_jobs_ends",
+               "test_jobs_mongodb"]
 STORE_SYSTEM = [f"tests/system/test_{name}.py" for name in (
     "stores", "upsert", "shapes", "guard", "plan", "commands", "lease",
     "model", "consumer", "kill", "copy", "serve_resource", "mongodb_uri",
-    "mongodb_faults", "bulk", "bulk_since", "bulk_resume", "bulk_model",
-    "jobs_commands", "jobs_life", "jobs_abort", "jobs_queue", "jobs_lost")]
+    "mongodb_faults", "balance", "report", "jobs_commands", "jobs_life",
+    "jobs_abort", "jobs_queue", "jobs_lost", "bulk", "bulk_since",
+    "bulk_resume", "bulk_model")]
 VALGRIND = [
     "valgrind", "--quiet", "--leak-check=full", "--show-leak-kinds=all",
     "--errors-for-leak-kinds=definite,indirect,possible",

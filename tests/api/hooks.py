@@ -1,6 +1,7 @@
 """Loaded by schemathesis: leaves out what a web server refuses by itself."""
 import os
 import re
+from urllib.parse import unquote
 
 import schemathesis
 
@@ -23,8 +24,15 @@ def texts(value):
 
 
 def reaches_the_service(values):
+    # Those of a path come with their %XX.
     return not KIND.startswith("lighttpd") or not any(
-        CONTROL.search(text) for text in texts(values))
+        CONTROL.search(text) or CONTROL.search(unquote(text))
+        for text in texts(values))
+
+
+@schemathesis.hook
+def filter_path_parameters(context, path_parameters):
+    return reaches_the_service(path_parameters)
 
 
 @schemathesis.hook

@@ -56,6 +56,12 @@ def virtual_environment(folder):
     return program
 
 
+def first_job():
+    """The id of the job that the description asks for."""
+    document = json.loads(DOCUMENT.read_text(encoding="utf-8"))
+    return document["components"]["parameters"]["jobId"]["example"]
+
+
 def sync_command(build, store, state):
     url = (ROOT / "examples" / state).as_uri()
     return [str(build / "nompd-sync"), "--upstream", url,
@@ -77,9 +83,11 @@ def put_patients(store):
 def fill(build, folder):
     """A store with two versions, and tombstones."""
     store = folder / "store.db"
+    job = ["--job-id", first_job()]
     for state in ("upstream", "upstream-later"):
-        subprocess.run(sync_command(build, store, state), check=True,
+        subprocess.run(sync_command(build, store, state) + job, check=True,
                        stdout=subprocess.DEVNULL)
+        job = []
     put_patients(store)
     return store
 

@@ -26,9 +26,11 @@ EXAMPLES = ROOT / "examples"
 LISTS = ("/api/v1/treatmentGroup", "/api/v1/reimbursementGroup")
 RESOURCES = "/api/v1/resource/{type}"
 TRIGGER = "/api/internal/sync"
+JOBS = "/api/v1/jobs"
+JOB = "/api/v1/jobs/{id}"
 # Headers that are ours; a web server may add others, such as Date.
 OURS = {"etag", "last-modified", "retry-after", "allow", "www-authenticate",
-        "cache-control"}
+        "cache-control", "location"}
 
 OPERATIONS = [(path, method) for path, item in DOCUMENT["paths"].items()
               for method in item]
@@ -163,16 +165,18 @@ class World:
     def __init__(self, folder):
         self.sync = Sync(folder)
         self.servers = []
+        self.job = {"id": "none-yet"}
         self.exit = folder / "exit"
+        self.later = folder / "later"
         script = folder / "run"
         upstream = (EXAMPLES / "upstream").as_uri()
-        later = (EXAMPLES / "upstream-later").as_uri()
+        self.later.symlink_to(EXAMPLES / "upstream-later")
         assert self.sync.run(url=upstream).status == 0
         script.write_text(
             f"#!/bin/sh\n[ ! -f {shlex.quote(str(self.exit))} ] ||"
             f" exit $(cat {shlex.quote(str(self.exit))})\n"
             f"exec {shlex.quote(PROGRAM)} --log-level error --upstream"
-            f" {shlex.quote(later)}"
+            f" {shlex.quote(self.later.as_uri())}"
             f" --store {shlex.quote(f'sqlite:{self.sync.store}')}\n",
             encoding="utf-8")
         script.chmod(0o755)
@@ -184,6 +188,9 @@ class World:
             self.bare_trigger = web.make_key(self.bare, "s", scope="sync")
             # The store's second version; the example of the document.
             self.result = self.ask("POST", TRIGGER, key=self.trigger)
+            self.job = self.ask("GET", JOBS + "?limit=1",
+                                key=self.read).json()["jobs"][0]
+            self.active = 0
             self.put_patients()
         except BaseException:
             self.close()
@@ -203,6 +210,20 @@ class World:
                 f"Patient/{data['id']}", model.encode(data), item["version"],
                 int(item["isDeleted"]), 0, model.content_hash(data)))
 
+    def put_active(self):
+        """A job that goes on, beside the one that there is; its id."""
+        self.active += 1
+        name = f"active-{self.active}"
+        with contextlib.closing(sqlite3.connect(
+                f"{self.sync.store}-jobs")) as database:
+            database.execute(
+                "INSERT INTO SyncJobs (_id, State, CreatedAt, RenewedAt,"
+                " Data) SELECT ?, 'Running', CreatedAt, ?, Data FROM SyncJobs"
+                " WHERE _id = ?",
+                (name, int(time.time() * 1000), self.job["id"]))
+            database.commit()
+        return name
+
     def start(self, folder, command):
         folder.mkdir()
         server = web.start_server("lighttpd-cgi", folder,
@@ -212,8 +233,9 @@ class World:
         return server
 
     def ask(self, method, path, server=None, **options):
-        return (server or self.server).request(
-            method, path.replace("{type}", "Patient"), **options)
+        for part, value in (("{type}", "Patient"), ("{id}", self.job["id"])):
+            path = path.replace(part, value)
+        return (server or self.server).request(method, path, **options)
 
     def close(self):
         self.sync.close()
@@ -230,27 +252,35 @@ def world(tmp_path_factory):
 
 def provoke(world, path, method, status):
     """The answer with that status."""
-    key = world.trigger if path == TRIGGER else world.read
+    key = world.read if method in ("get", "head") else world.trigger
     ask = {"headers": {}, "key": key}
     method = method.upper()
     if status == 200 and path == TRIGGER:
         return world.result
-    if status == 304:
+    if status == 202 and method == "DELETE":
+        path = path.replace("{id}", world.put_active()) + "?reason=%C3%A5"
+    elif status == 202:
+        return without_upstream(world, path, key)
+    elif status == 304:
         first = world.ask("GET", path, key=key)
         ask["headers"]["If-None-Match"] = first.headers["ETag"]
     elif status == 400:
-        path += "?maxAge=soon" if "health" in path else "?sinceVersion=x"
+        path += ("?maxAge=soon" if "health" in path else "?limit=0" if
+                 path == JOBS else "?reason=x&reason=y" if path == JOB else
+                 "?sinceVersion=x")
     elif status == 401:
         ask["key"] = None
     elif status == 403:
         ask["key"] = world.read
     elif status == 404 and path == RESOURCES:
         path = path.replace("{type}", "Device")
+    elif status == 404 and path == JOB:
+        path = path.replace("{id}", "no-such-job")
     elif status == 404:
         ask.update(server=world.bare, key=world.bare_trigger)
     elif status == 405:
         method = "GET" if path == TRIGGER else "PUT"
-    elif status in (409, 422, 500, 502):
+    elif status in (409, 422, 500, 502) and path != JOB:
         return with_exit(world, {409: 75, 422: 65, 500: 74, 502: 69}[status],
                          path, key)
     elif status == 414:
@@ -269,6 +299,22 @@ def with_exit(world, number, path, key):
         return world.ask("POST", path, key=key)
     finally:
         world.exit.unlink()
+
+
+def without_upstream(world, path, key):
+    """What it starts fails, so that the store stays at its version."""
+    target = world.later.readlink()
+    world.later.unlink()
+    try:
+        answer = world.ask("POST", path, key=key)
+        end = time.monotonic() + web.PATIENCE
+        while world.ask("GET", answer.headers["Location"],
+                        key=key).json()["endedAt"] is None:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        return answer
+    finally:
+        world.later.symlink_to(target)
 
 
 def with_open_keys(world, method, path, key):
@@ -500,7 +546,7 @@ def test_manual_has_the_requests():
 
 def test_manual_has_the_statuses():
     listed = set(re.findall(r"^\.It (\d{3})( Ta|$)", manual(
-        "ERROR ANSWERS") + manual("THE TRIGGER"), re.M))
+        "ERROR ANSWERS") + manual("JOBS") + manual("THE TRIGGER"), re.M))
     documented = {status for _, _, status in STATUSES}
     assert {int(status) for status, _ in listed} == documented - {304}
 
@@ -526,6 +572,14 @@ def test_version():
     assert told.split()[-1] == DOCUMENT["info"]["version"]
 
 
+def steady(job):
+    """A job without what differs from one time to the next."""
+    assert job["state"] == "Completed"
+    return {**{name: None if name.endswith("At") or name in (
+        "id", "host", "process") else value for name, value in job.items()},
+            "result": {**job["result"], "durationMs": None}}
+
+
 def test_examples_are_true(world):
     """They are what the example upstreams give."""
     for path in (*LISTS, RESOURCES):
@@ -545,6 +599,10 @@ def test_examples_are_true(world):
                 i for i in real["items"] if i["data"]["id"] in ids]
         nothing = world.ask("GET", path + "?sinceVersion=2", key=world.read)
         assert nothing.json() == content["examples"]["nothing"]["value"]
+    (content,) = DOCUMENT["paths"][JOB]["get"]["responses"]["200"][
+        "content"].values()
+    assert steady(content["examples"]["completed"]["value"]) == \
+        steady(world.job)
     (content,) = DOCUMENT["paths"][TRIGGER]["post"]["responses"]["200"][
         "content"].values()
     result = world.result.json()

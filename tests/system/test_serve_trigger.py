@@ -41,7 +41,7 @@ def kind(request):
 class Service:
     """nompd-serve with a command, and an upstream that the test scripts."""
 
-    def __init__(self, kind, folder, command, **options):
+    def __init__(self, kind, folder, command, env=(), **options):
         self.folder = folder
         self.upstream = Upstream()
         self.upstream.serve(*FILLED)
@@ -52,7 +52,8 @@ class Service:
             self.server = start_server(
                 kind, folder, store=self.store, sync_command=command(self),
                 env={"NOMPD_UPSTREAM_API_KEY": KEY, "NOMPD_RETRIES": "0",
-                     "NOMPD_UPSTREAM_URL": self.upstream.url}, **options)
+                     "NOMPD_UPSTREAM_URL": self.upstream.url, **dict(env)},
+                **options)
         except BaseException:
             self.upstream.stop()
             raise
@@ -421,7 +422,8 @@ def test_much_output_takes_no_memory(tmp_path):
 
 
 @pytest.mark.parametrize("status, answered", [
-    (65, 422), (69, 502), (74, 500), (75, 409), (76, 502), (77, 502)])
+    (65, 422), (69, 502), (70, 500), (74, 500), (75, 409), (76, 502),
+    (77, 502)])
 def test_status_counts_not_output(scripted, status, answered):
     script(scripted, f"echo '{RESULT_LINE}'; exit {status}")
     refusal(scripted.post(), answered)

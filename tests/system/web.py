@@ -9,6 +9,7 @@ The configurations are those of examples/, with paths and ports put in.
 NOMPD_SERVE names the program; otherwise it is the one beside nompd-sync.
 """
 import collections
+import contextlib
 import http.client
 import json
 import os
@@ -386,7 +387,9 @@ def end_group(process):
             process.wait()
             return False
         if process.poll() is not None and not told:
-            os.killpg(process.pid, signal.SIGTERM)
+            # The last of it may have ended just now.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
             told = True
         time.sleep(0.01)
     return True

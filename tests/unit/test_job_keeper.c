@@ -233,6 +233,9 @@ START_TEST(end_is_asked_for)
 	job_set_end(&job, &order, 5);
 	CHECK(job_keeper_end(keeper, &job, &err));
 	ck_assert_int_eq(state_of(), JOB_ABORTED);
+	ck_assert_int_eq(job.state, JOB_ABORTED);
+	ck_assert_str_eq(job.abort_by, "somebody");
+	ck_assert_str_eq(job.abort_reason, "enough");
 }
 END_TEST
 

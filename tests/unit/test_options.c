@@ -20,6 +20,8 @@ START_TEST(defaults)
 	ck_assert_int_eq(opts.deadline_ms, 60 * 60 * 1000);
 	ck_assert_int_eq(opts.wait_ms, 0);
 	ck_assert_ptr_null(opts.ca_file);
+	ck_assert_ptr_null(opts.metrics_file);
+	ck_assert_ptr_null(opts.notify_command);
 	ck_assert_int_eq(opts.log_level, LOG_LEVEL_INFO);
 	ck_assert_int_eq(opts.log_format, LOG_FORMAT_TEXT);
 	ck_assert_int_eq(opts.progress, PROGRESS_AUTO);
@@ -35,8 +37,9 @@ START_TEST(all_flags)
 	assert_good("--upstream file:///u --upstream-key-header X "
 	    "--no-upstream-key --store sqlite:s --dry-run --plan=p "
 	    "--max-delete 7 --retries 0 --timeout 2s --deadline 3s --wait 4s "
-	    "--ca-file /etc/passwd --log-level debug --log-format json "
-	    "--progress never");
+	    "--ca-file /etc/passwd --metrics-file /none/m.prom "
+	    "--notify-command [\"a\",\"b\"] --log-level debug "
+	    "--log-format json --progress never");
 	ck_assert_str_eq(opts.upstream_key_header, "X");
 	ck_assert(opts.no_upstream_key);
 	ck_assert_str_eq(opts.store.uri, "sqlite:s");
@@ -49,6 +52,10 @@ START_TEST(all_flags)
 	ck_assert_int_eq(opts.deadline_ms, 3000);
 	ck_assert_int_eq(opts.wait_ms, 4000);
 	ck_assert_str_eq(opts.ca_file, "/etc/passwd");
+	ck_assert_str_eq(opts.metrics_file, "/none/m.prom");
+	ck_assert_str_eq(opts.notify_command[0], "a");
+	ck_assert_str_eq(opts.notify_command[1], "b");
+	ck_assert_ptr_null(opts.notify_command[2]);
 	ck_assert_int_eq(opts.log_level, LOG_LEVEL_DEBUG);
 	ck_assert_int_eq(opts.log_format, LOG_FORMAT_JSON);
 	ck_assert_int_eq(opts.progress, PROGRESS_NEVER);
@@ -77,6 +84,11 @@ static const struct {
 	{ "NOMPD_DEADLINE", "x", GOOD, "1ms to 7d" },
 	{ "NOMPD_WAIT", "x", GOOD, "0s to 7d" },
 	{ "NOMPD_CA_FILE", "/x", GOOD, "can be read" },
+	{ "NOMPD_METRICS_FILE", "/tmp", GOOD, "may be replaced" },
+	{ "NOMPD_METRICS_FILE", "/etc/passwd", "reconvert", NULL },
+	{ "NOMPD_METRICS_FILE", "/tmp", "history", NULL },
+	{ "NOMPD_NOTIFY_COMMAND", "[1]", GOOD, "array of texts" },
+	{ "NOMPD_NOTIFY_COMMAND", "a b", "reconvert", NULL },
 	{ "NOMPD_LOG_LEVEL", "x", GOOD, "warn" },
 	{ "NOMPD_LOG_FORMAT", "x", GOOD, "json" },
 	{ "NOMPD_PROGRESS", "x", GOOD, "always" },
@@ -273,6 +285,7 @@ static const struct {
 	{ "NOMPD_STORE_TRACE", false },
 	{ "NOMPD_STORE_KILL_AT", false },
 	{ "NOMPD_STORE_STOP_AT", false },
+	{ "NOMPD_STORE_LOSE_AT", false },
 	{ "NOMPD_SERVICE_HOST", false },
 	{ "NOMPD_SERVICE_PORT", false },
 	{ "NOMPD_SERVICE_PORT_HTTP_1", false },

@@ -235,6 +235,39 @@ START_TEST(output_duplicates)
 }
 END_TEST
 
+/* What the end-of-run check counts with: keys named as deleted, there or not;
+ * repetitions of outputs as well; tombstones that live again. */
+START_TEST(other_counts)
+{
+	static const struct item held[] = { { "a", 1, T1, true },
+		{ "b", 1, T1, true }, { "c", 1, T1, false },
+		{ "d", 1, T1, false }, NO_ITEM };
+	static const struct item staged[] = { { "a", 1, T1, false },
+		{ "b", 0, NULL, true }, { "c", 0, NULL, true },
+		{ "c", 0, NULL, true }, { "d", 2, T2, false },
+		{ "e", 0, NULL, true }, { "f", 1, T1, false },
+		{ "f", 2, T1, false }, { "f", 3, T1, false }, NO_ITEM };
+	struct stage		*stage = open_stage();
+	struct store		*store;
+	struct tally		 tally = { .name = TYPE, .is_merged = true,
+		.is_output = _i == 1 };
+
+	log_init(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, false);
+	items_store(held);
+	tally.list = items_stage(stage, staged);
+	store = open_begun();
+	CHECK(plan_collection(stage, store, &tally, &err));
+	ck_assert_uint_eq(tally.revived, 1);
+	ck_assert_uint_eq(tally.updated, 2);
+	ck_assert_uint_eq(tally.named, 3);
+	ck_assert_uint_eq(tally.deleted, 1);
+	ck_assert_uint_eq(tally.repeated, 3);
+	ck_assert_uint_eq(tally.duplicates, _i == 1 ? 0 : 3);
+	store_close(store);
+	stage_close(stage);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -248,6 +281,7 @@ main(void)
 	tcase_add_test(tests, damaged_is_replaced);
 	tcase_add_test(tests, new_collection);
 	tcase_add_test(tests, output_duplicates);
+	tcase_add_loop_test(tests, other_counts, 0, 2);
 	suite_add_tcase(suite, tests);
 	return test_run(suite);
 }

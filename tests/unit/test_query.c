@@ -142,6 +142,62 @@ START_TEST(longest_query)
 }
 END_TEST
 
+/* With room for eight bytes. */
+static const struct {
+	const char *query;
+	int	    rc;
+	const char *value;
+} words[] = {
+	{ "", 0, NULL },
+	{ "b=x", 0, NULL },
+	{ "a", 1, "" },
+	{ "a=", 1, "" },
+	{ "a=a+b%20c", 1, "a b c" },
+	{ "a=12345678", 1, "12345678" },
+	{ "a=%C3%A5%C3%A5%C3%A5%C3%A5", 1,
+	    "\xc3\xa5\xc3\xa5\xc3\xa5\xc3\xa5" },
+	{ "a=%F0%9F%92%8A", 1, "\xf0\x9f\x92\x8a" },
+	{ "a=%22%5C%7E", 1, "\"\\~" },
+	{ "a=%C2%A0", 1, "\xc2\xa0" },
+	{ "a=%C3%80", 1, "\xc3\x80" },
+	/* Too much. */
+	{ "a=123456789", -1, NULL },
+	{ "a=x%C3%A5%C3%A5%C3%A5%C3%A5", -1, NULL },
+	/* Twice. */
+	{ "a=x&A=x", -1, NULL },
+	/* Control characters. */
+	{ "a=%00", -1, NULL },
+	{ "a=x%00", -1, NULL },
+	{ "a=%1F", -1, NULL },
+	{ "a=x%0A", -1, NULL },
+	{ "a=%1B[2J", -1, NULL },
+	{ "a=%7F", -1, NULL },
+	{ "a=%C2%80", -1, NULL },
+	{ "a=x%C2%9B", -1, NULL },
+	{ "a=%C2%9F", -1, NULL },
+	/* No UTF-8. */
+	{ "a=%80", -1, NULL },
+	{ "a=%FF", -1, NULL },
+	{ "a=%C3", -1, NULL },
+	{ "a=%C2", -1, NULL },
+	{ "a=%C0%80", -1, NULL },
+	{ "a=%C1%81", -1, NULL },
+	{ "a=%ED%A0%80", -1, NULL },
+	{ "a=%F4%90%80%80", -1, NULL },
+};
+
+START_TEST(words_values)
+{
+	char value[8 + 1];
+	int  rc;
+
+	rc = query_get_words(words[_i].query, "a", value, sizeof(value));
+	ck_assert_msg(rc == words[_i].rc, "%s: %d", words[_i].query, rc);
+	if (rc == 1)
+		ck_assert_str_eq(value, words[_i].value);
+}
+END_TEST
+
 static const struct {
 	const char *query;
 	int	    rc;
@@ -256,6 +312,7 @@ main(void)
 
 	tcase_add_loop_test(tests, get_values, 0, LENGTH_OF(values));
 	tcase_add_test(tests, longest_query);
+	tcase_add_loop_test(tests, words_values, 0, LENGTH_OF(words));
 	tcase_add_loop_test(tests, int64_values, 0, LENGTH_OF(numbers));
 	tcase_add_loop_test(tests, duration_values, 0, LENGTH_OF(durations));
 	suite_add_tcase(suite, tests);

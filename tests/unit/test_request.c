@@ -111,6 +111,50 @@ START_TEST(path_values)
 }
 END_TEST
 
+#define S16  "/abcdefghijklmno"
+#define S256 S16 S16 S16 S16 S16 S16 S16 S16 S16 S16 S16 S16 S16 S16 S16 S16
+
+static const struct {
+	const char *path_info;
+	const char *script_name; /* NULL: not there */
+	const char *prefix;
+} prefixes[] = {
+	{ "/a", "/medicine", "/medicine" },
+	{ "/a", "/Medicine/nompd-1.0_x", "/Medicine/nompd-1.0_x" },
+	{ "/a", S256 S256 S256 S256, S256 S256 S256 S256 },
+	{ "/a", "", "" },
+	{ "/a", NULL, "" },
+	/* The name is the path. */
+	{ "", "/a", "" },
+	/* What does not stand in a URL as it is, or would be another. */
+	{ "/a", S256 S256 S256 S256 "/", "" },
+	{ "/a", S256 S256 S256 S256 "x", "" },
+	{ "/a", "/", "" },
+	{ "/a", "/b/", "" },
+	{ "/a", "//b", "" },
+	{ "/a", "b", "" },
+	{ "/a", "b/c", "" },
+	{ "/a", "/b c", "" },
+	{ "/a", "/b\r\nSet-Cookie: c", "" },
+	{ "/a", "/b%0a", "" },
+	{ "/a", "/b?c", "" },
+	{ "/a", "/\xc3\xa5", "" },
+	{ "/a", "http://b/c", "" },
+};
+
+START_TEST(prefix_values)
+{
+	const char    *params[] = { "PATH_INFO", prefixes[_i].path_info,
+		"SCRIPT_NAME", prefixes[_i].script_name, NULL };
+	struct request request;
+
+	if (prefixes[_i].script_name == NULL)
+		params[2] = NULL;
+	read_request(&request, params);
+	ck_assert_str_eq(request.prefix, prefixes[_i].prefix);
+}
+END_TEST
+
 static const struct {
 	const char *id;
 	bool	    is_taken;
@@ -235,6 +279,7 @@ main(void)
 	tcase_add_test(tests, all_is_read);
 	tcase_add_test(tests, nothing_is_there);
 	tcase_add_loop_test(tests, path_values, 0, LENGTH_OF(paths));
+	tcase_add_loop_test(tests, prefix_values, 0, LENGTH_OF(prefixes));
 	tcase_add_loop_test(tests, id_values, 0, LENGTH_OF(ids));
 	tcase_add_test(tests, new_ids_differ);
 	tcase_add_loop_test(tests, validator_values, 0, LENGTH_OF(validators));

@@ -230,16 +230,23 @@ START_TEST(too_many_lists)
 }
 END_TEST
 
+/* All acts, their keys alone. */
+#define ONLY_KEYS (ACT__MAX + 1)
+
 /* The plan as "act key:fill:data", in the order it was made. */
 static void
-plan_is(struct stage *stage, int list, enum act only, const char *expected)
+plan_is(struct stage *stage, int list, int only, const char *expected)
 {
 	struct stage_cursor *cursor;
 	struct planned	     planned;
 	struct buf	     out = { 0 };
 	int		     rc;
 
-	CHECK(stage_plan_open(stage, list, only, &cursor, &err));
+	if (only == ONLY_KEYS)
+		CHECK(stage_plan_open_keys(stage, list, &cursor, &err));
+	else
+		CHECK(stage_plan_open(stage, list, (enum act)only, &cursor,
+		    &err));
 	while ((rc = stage_plan_next(cursor, &planned, &err)) == 1) {
 		ck_assert_uint_eq(planned.len, strlen(planned.key));
 		buf_print(&out, "%s%d%s:%d:%zu", out.len > 0 ? " " : "",
@@ -267,9 +274,66 @@ START_TEST(plan_kept)
 	CHECK(stage_plan_add(stage, list, &(struct planned){ .act = ACT_ADD,
 	    .key = "a", .len = 1, .row = 1 }, &err));
 	plan_is(stage, list, ACT__MAX, "1b:2:12 2aa:0:0 0a:0:12");
+	plan_is(stage, list, ONLY_KEYS, "1b:2:0 2aa:0:0 0a:0:0");
 	plan_is(stage, list, ACT_ADD, "0a:0:0");
 	plan_is(stage, list, ACT_UPDATE, "1b:2:0");
 	plan_is(stage, list, ACT_DELETE, "2aa:0:0");
+	stage_close(stage);
+}
+END_TEST
+
+/* Counted as they come, a deletion like any other, and not as they are read. */
+START_TEST(counted)
+{
+	static const struct item items[] = { { "a", 1, NULL, false },
+		{ "a", 2, NULL, false }, { "b", 0, NULL, true },
+		{ "c", 3, NULL, false }, NO_ITEM };
+	struct stage		*stage = open_stage();
+	int			 list = items_stage(stage, items), empty;
+
+	CHECK(empty = stage_add_list(stage, &err));
+	ck_assert_uint_eq(stage_count(stage, list), 4);
+	ck_assert_uint_eq(stage_count(stage, empty), 0);
+	CHECK(stage_rewind(stage, list, 9, &err));
+	ck_assert_uint_eq(stage_count(stage, list), 4);
+	CHECK(stage_rewind(stage, list, 3, &err));
+	ck_assert_uint_eq(stage_count(stage, list), 3);
+	ck_assert(stage_is_finished(stage, list));
+	ck_assert(!stage_is_finished(stage, empty));
+	stage_close(stage);
+}
+END_TEST
+
+/* What the second list lacks of the first one. */
+static const struct {
+	struct item list[3];
+	struct item other[3];
+	const char *missing;
+} pairs[] = {
+	{ { NO_ITEM }, { NO_ITEM }, NULL },
+	{ { NO_ITEM }, { { "a", 1, NULL, false } }, NULL },
+	{ { { "a", 1, NULL, false } }, { NO_ITEM }, "a" },
+	{ { { "a", 1, NULL, false }, { "b", 1, NULL, false } },
+	    { { "b", 2, NULL, false }, { "a", 2, NULL, false } }, NULL },
+	{ { { "a", 1, NULL, false }, { "b", 1, NULL, false } },
+	    { { "a", 1, NULL, false }, { "a", 2, NULL, false } }, "b" },
+	{ { { "a", 1, NULL, false }, { "aa", 1, NULL, false } },
+	    { { "aa", 1, NULL, false }, { "ab", 1, NULL, false } }, "a" },
+};
+
+START_TEST(missing_found)
+{
+	struct stage *stage = open_stage();
+	int	      list = items_stage(stage, pairs[_i].list);
+	int	      other = items_stage(stage, pairs[_i].other);
+	char	     *key = NULL;
+
+	CHECK(stage_find_missing(stage, list, list, &key, &err));
+	ck_assert_ptr_null(key);
+	ck_assert_int_eq(stage_find_missing(stage, list, other, &key, &err),
+	    pairs[_i].missing != NULL);
+	ck_assert_pstr_eq(key, pairs[_i].missing);
+	free(key);
 	stage_close(stage);
 }
 END_TEST
@@ -289,6 +353,8 @@ main(void)
 	tcase_add_test(tests, apart);
 	tcase_add_test(tests, too_many_lists);
 	tcase_add_test(tests, plan_kept);
+	tcase_add_test(tests, counted);
+	tcase_add_loop_test(tests, missing_found, 0, LENGTH_OF(pairs));
 	suite_add_tcase(suite, tests);
 	return test_run(suite);
 }

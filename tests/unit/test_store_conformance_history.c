@@ -210,6 +210,68 @@ START_TEST(unpublished)
 }
 END_TEST
 
+/* The run itself sees its entry, as the newest one. */
+START_TEST(own_is_newest)
+{
+	struct store	    *store;
+	struct store_cursor *cursor;
+	struct store_history entry;
+	int64_t		     version;
+	int		     i;
+
+	write_entries();
+	store = begin_run(0, &version);
+	put_history(store, version, 77);
+	CHECK(store_history_open(store, limits[_i].limit, &cursor, &err));
+	for (i = 0; i < RUNS + 1 && i < limits[_i].limit; i++) {
+		CHECK_NEXT(store_history_next(cursor, &entry, &err));
+		ck_assert_int_eq(entry.version, version - i);
+		ck_assert_int_eq(entry.synced_at_ms == 77, i == 0);
+	}
+	ck_assert_int_eq(store_history_next(cursor, &entry, &err), 0);
+	store_cursor_close(cursor);
+	store_close(store);
+}
+END_TEST
+
+/* Nobody could tell of a run without an entry. */
+START_TEST(none_is_refused)
+{
+	struct store *store;
+	int64_t	      version;
+
+	store = begin_run(0, &version);
+	ck_assert_int_eq(store_publish(store, &err), -1);
+	ck_assert_int_eq(err.status, STATUS_UNBALANCED);
+	ck_assert_msg(strstr(err.text, "publishing: version 1 has no entry in"
+	    " the history; nothing was published") != NULL, "%s", err.text);
+	store_close(store);
+	store = open_store(STORE_READ);
+	versions_are(store, backend()->has_undo ? 0 : 1, 0);
+	store_close(store);
+}
+END_TEST
+
+START_TEST(second_is_refused)
+{
+	bson_t		     doc = BSON_INITIALIZER;
+	struct store_history entry = { .tallies = bson_get_data(&doc),
+		.tallies_len = doc.len };
+	struct store	    *store;
+
+	store = begin_run(0, &entry.version);
+	CHECK(store_history_put(store, &entry, &err));
+	ck_assert_int_eq(store_history_put(store, &entry, &err), -1);
+	ck_assert(err.status == STATUS_UNBALANCED ||
+	    err.status == STATUS_STORE);
+	store_close(store);
+	store = open_store(STORE_READ);
+	versions_are(store, backend()->has_undo ? 0 : 1, 0);
+	store_close(store);
+	bson_destroy(&doc);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -220,5 +282,8 @@ main(void)
 	tcase_add_test(tests, parts_of_one_list);
 	tcase_add_test(tests, all_parts);
 	tcase_add_test(tests, unpublished);
+	tcase_add_loop_test(tests, own_is_newest, 0, LENGTH_OF(limits));
+	tcase_add_test(tests, none_is_refused);
+	tcase_add_test(tests, second_is_refused);
 	return test_run(suite);
 }

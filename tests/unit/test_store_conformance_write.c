@@ -376,6 +376,27 @@ START_TEST(copy)
 }
 END_TEST
 
+/* A record that is not there cannot be deleted: what was written is less than
+ * what was to be. */
+START_TEST(fewer_written)
+{
+	struct store	    *store;
+	struct store_writer *writer;
+	int64_t		     version;
+
+	write_run(only_a, NULL, 1, true);
+	store = begin_run(0, &version);
+	writer = open_writer(store, PLANS, version, 0);
+	CHECK(store_writer_delete(writer, "a", 1, &err));
+	CHECK(store_writer_delete(writer, "b", 1, &err));
+	ck_assert_int_eq(store_writer_close(writer, &err), -1);
+	ck_assert(err.status == STATUS_UNBALANCED ||
+	    err.status == STATUS_STORE);
+	ck_assert_msg(strstr(err.text, PLANS) != NULL, "%s", err.text);
+	store_close(store);
+}
+END_TEST
+
 /* A writer that has nothing to write is as good as none. */
 START_TEST(nothing_to_write)
 {
@@ -406,5 +427,6 @@ main(void)
 	tcase_add_test(tests, collections_apart);
 	tcase_add_test(tests, copy);
 	tcase_add_test(tests, nothing_to_write);
+	tcase_add_test(tests, fewer_written);
 	return test_run(suite);
 }

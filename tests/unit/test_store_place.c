@@ -102,6 +102,33 @@ START_TEST(blank)
 }
 END_TEST
 
+static const struct {
+	const char *uri;
+	const char *name;
+} names[] = {
+	{ "sqlite:nompd.db", "nompd.db" },
+	{ "sqlite:/a/b?c@d:e.db", "/a/b?c@d:e.db" },
+	{ "mongodb://h/d", "mongodb://h/d" },
+	{ "mongodb://u:p@h:1,i:2/d?tls=true", "mongodb://h:1,i:2/d" },
+	{ "mongodb://u@h", "mongodb://h" },
+	{ "mongodb://h/?authSource=a@b", "mongodb://h/" },
+	{ "mongodb+srv://u:p@h/d?tlsCertificateKeyFilePassword=abc",
+	    "mongodb+srv://h/d" },
+};
+
+START_TEST(name)
+{
+	struct store_place place = { NULL, NULL };
+	char		  *found;
+
+	ck_assert_ptr_null(store_place_set(&place, names[_i].uri));
+	found = store_place_name(&place);
+	ck_assert_str_eq(found, names[_i].name);
+	free(found);
+	store_place_clear(&place);
+}
+END_TEST
+
 START_TEST(longest)
 {
 	struct store_place place = { NULL, NULL };
@@ -125,6 +152,7 @@ main(void)
 
 	tcase_add_loop_test(tests, set, 0, LENGTH_OF(places));
 	tcase_add_loop_test(tests, blank, 0, LENGTH_OF(texts));
+	tcase_add_loop_test(tests, name, 0, LENGTH_OF(names));
 	tcase_add_test(tests, longest);
 	suite_add_tcase(suite, tests);
 	return test_run(suite);

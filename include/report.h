@@ -1,0 +1,42 @@
+/* What is told of a run when it has ended: the metrics file, and a command. */
+#ifndef NOMPD_REPORT_H
+#define NOMPD_REPORT_H
+
+#include "buf.h"
+#include "error.h"
+#include "job.h"
+#include "metrics.h"
+#include "options.h"
+#include "store.h"
+
+/* Bytes of the metrics of a run with as many collections as there may be, and
+ * of the name of the store in them; longer names are cut. */
+#define MAX_METRICS_BYTES    (2 * 1024 * 1024)
+#define MAX_STORE_NAME_BYTES 256
+
+/*
+ * Writes opts->metrics_file and then runs opts->notify_command, as far as they
+ * are set.  To be called when the lease is free and the job is over, for the
+ * command may look at the store or start the next run.  versions are the
+ * store's (NULL: not known; the file then keeps what it says of them).  What
+ * fails here is a warning: it is not the run that failed.
+ *
+ * A signal that came before is forgotten; one that comes now ends the command.
+ */
+void report_run(const struct options *opts, const struct job *job,
+    const struct store_versions *versions);
+
+/* The labels that all of a store's metrics have; the caller frees them. */
+char *report_labels(const char *store_name);
+/* The metrics of a run; last: NULL when it is not known. */
+void report_metrics(struct buf *out, const char *labels, const struct job *job,
+    const struct metrics_last *last);
+/*
+ * Replaces the file at path by that text: mode 0644, all of it or nothing.  It
+ * is written beside it, under a name that ends in no .prom.  -1 (STATUS_STORE):
+ * what was there is as it was.
+ */
+int report_replace(const char *path, const struct buf *text,
+    struct error *err);
+
+#endif
