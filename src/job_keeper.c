@@ -1,5 +1,6 @@
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,12 +14,13 @@
 #define KEEP_EVERY_MS 1000
 
 /*
- * ledger is taken for each use of jobs and of renewed_ms, values for each of
- * job; who wants both takes ledger first.
+ * ledger is taken for each use of jobs, renewed_ms and is_lost, values for each
+ * of job; who wants both takes ledger first.
  */
 struct job_keeper {
 	struct jobs    *jobs;
 	int64_t		renewed_ms; /* last sign of life, by our own clock */
+	bool		is_lost;    /* that was too long ago */
 	pthread_mutex_t ledger;
 	struct job	job;
 	pthread_mutex_t values;
@@ -120,6 +122,7 @@ renew(struct job_keeper *keeper, struct error *err)
 	int	   rc;
 
 	if (held_ms >= JOB_LEASE_MS) {
+		keeper->is_lost = true;
 		error_fill(err, STATUS_STORE, "this run was held up for"
 		    " %" PRId64 " seconds and counts as lost; it stops here,"
 		    " and the next one begins anew", held_ms / 1000);
@@ -233,6 +236,9 @@ job_keeper_end(struct job_keeper *keeper, struct job *job, struct error *err)
 	ticker_stop(keeper->ticker);
 	keeper->ticker = NULL;
 	job_copy(&keeper->job, job);
+	/* Whoever has looked meanwhile was told so. */
+	if (job->state == JOB_FAILED)
+		keeper->job.is_lost = keeper->is_lost;
 	if (jobs_put(keeper->jobs, &keeper->job, JOB_ACTIVE, err) == -1)
 		return -1;
 	rc = jobs_get(keeper->jobs, job->id, &found, err);

@@ -90,14 +90,15 @@ check_schema(struct jobs_sqlite *jobs, bool *is_new, struct error *err)
 	return 0;
 }
 
-/* Two runs may do it at once. */
+/* Two runs may do it at once.  A file of somebody else's stays as it is. */
 static int
 make_schema(struct jobs_sqlite *jobs, struct error *err)
 {
 	bool is_new;
 	int  rc;
 
-	if (sqlite_db_exec(jobs->db, "PRAGMA journal_mode = WAL", err) == -1 ||
+	if (check_schema(jobs, &is_new, err) == -1 ||
+	    sqlite_db_exec(jobs->db, "PRAGMA journal_mode = WAL", err) == -1 ||
 	    sqlite_db_exec(jobs->db, "BEGIN IMMEDIATE", err) == -1)
 		return -1;
 	rc = check_schema(jobs, &is_new, err);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "buf.h"
 #include "clock.h"
 #include "job_keeper.h"
 #include "lease.h"
@@ -124,16 +125,37 @@ run_job_check(struct run *run, struct error *err)
 	return run->keeper == NULL ? 0 : job_keeper_check(run->keeper, err);
 }
 
+/* Without secrets, and its lines as one: a list has one for it. */
+static void
+put_error(struct error *out, const struct error *err)
+{
+	struct buf  text = { 0 };
+	const char *line = err->text;
+	size_t	    len;
+
+	for (;;) {
+		len = strcspn(line, "\n");
+		buf_append(&text, line, len);
+		line += len;
+		if (line[0] == '\0' || line[1] == '\0')
+			break;
+		buf_append(&text, "; ", 2);
+		line++;
+	}
+	buf_append_byte(&text, '\0');
+	out->status = err->status;
+	log_clean(out->text, sizeof(out->text), (const char *)text.data);
+	buf_clear(&text);
+}
+
 /* The result stands, or err: brings it to the ledger. */
 static void
 end_job(struct run *run, int rc, const struct error *err)
 {
 	struct error end = { .status = STATUS_OK }, late;
 
-	if (rc == -1) {
-		end.status = err->status;
-		log_clean(end.text, sizeof(end.text), err->text);
-	}
+	if (rc == -1)
+		put_error(&end, err);
 	job_set_end(&run->job, &end, run->keeper != NULL ?
 	    job_keeper_now_ms(run->keeper) : clock_now_ms());
 	run->job.has_result = rc == 0;
