@@ -376,14 +376,17 @@ static void
 check_smart(struct parse *parse)
 {
 	const struct bulk_options *bulk = &parse->opts->bulk;
+	bool			   has_client;
 
-	if (bulk->client_id != NULL && bulk->private_key_file == NULL)
+	/* One that is no good has its fault already. */
+	has_client = options_is_given(parse, "--client-id");
+	if (has_client && bulk->private_key_file == NULL)
 		options_fault(parse, "--private-key-file: want the key that is"
 		    " registered for --client-id; see nompd-sync keygen");
-	if (bulk->client_id == NULL && bulk->private_key_file != NULL)
+	if (!has_client && bulk->private_key_file != NULL)
 		options_fault(parse, "--client-id: want the id under which the"
 		    " key is registered");
-	if (bulk->client_id == NULL && (bulk->token_url != NULL ||
+	if (!has_client && (bulk->token_url != NULL ||
 	    bulk->token_scope != NULL))
 		options_fault(parse, "%s: want --client-id with it",
 		    bulk->token_url != NULL ? "--token-url" : "--token-scope");
@@ -410,7 +413,8 @@ options_check_bulk(struct parse *parse)
 		options_fault(parse, "--save overwrite: want a full export"
 		    " with it, not --since; what an incremental one leaves out"
 		    " is not deleted (see --reconcile-every)");
-	if (bulk->reconcile_every > 0 && (bulk->since == NULL ||
+	if (bulk->reconcile_every > 0 && (bulk->since == NULL ?
+	    !options_is_given(parse, "--since") :
 	    strcmp(bulk->since, "auto") != 0))
 		options_fault(parse, "--reconcile-every: want --since auto"
 		    " with it");

@@ -51,7 +51,8 @@ check_key(struct parse *parse)
 		return;
 	if (has_key)
 		read_key(parse, file);
-	else if (opts->bulk.client_id != NULL)
+	else if (opts->mode == MODE_BULK &&
+	    options_is_given(parse, "--client-id"))
 		return;
 	else if (opts->upstream != NULL && !opts->no_upstream_key)
 		options_fault(parse, "%s: want the upstream's key, there or in "

@@ -252,7 +252,8 @@ START_TEST(other_job_note)
 }
 END_TEST
 
-#define DIGEST "abababababababababababababababababababababababababababababababab"
+#define DIGEST \
+	"abababababababababababababababababababababababababababababababab"
 
 static const char *const files[] = {
 	"{}",

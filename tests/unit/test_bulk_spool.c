@@ -152,6 +152,20 @@ START_TEST(had_or_not)
 }
 END_TEST
 
+/* A pipe has no bytes either, and whoever opens it waits. */
+START_TEST(pipe_for_empty)
+{
+	struct bulk_spool *spool = open_spool();
+	uint8_t		   digest[HASH_BYTES];
+
+	put(spool, 1, "", digest);
+	ck_assert(bulk_spool_has(spool, 1, 0, digest));
+	damage_pipe();
+	ck_assert(!bulk_spool_has(spool, 1, 0, digest));
+	bulk_spool_close(spool);
+}
+END_TEST
+
 /* A file that is begun anew, dropped, or never ended is not there. */
 START_TEST(begun_anew)
 {
@@ -291,6 +305,7 @@ main(void)
 	tcase_add_test(tests, links_not_followed);
 	tcase_add_test(tests, digest_of_content);
 	tcase_add_loop_test(tests, had_or_not, 0, LENGTH_OF(damages));
+	tcase_add_test(tests, pipe_for_empty);
 	tcase_add_test(tests, begun_anew);
 	tcase_add_test(tests, tail_of_file);
 	tcase_add_test(tests, read_in_pieces);

@@ -67,7 +67,7 @@ static const struct {
 	    true, "", { .stale = 1, .live = 1 } },
 	{ { { "a", 1, T1, false } }, { { "a", 2, T2 SUBSET, false } }, true,
 	    "", { .stale = 1, .live = 1 } },
-	{ { { "a", 1, NULL, false } }, { { "a", 2, "'versionId':'1'" SUBSET,
+	{ { { "a", 1, NULL, false } }, { { "a", 2, "'source':'s'" SUBSET,
 	    false } }, true, "", { .stale = 1, .live = 1 } },
 	/* A tombstone's data counts as well: an old file brings nothing
 	 * back. */
