@@ -34,7 +34,7 @@ class Engine:
 
     def __init__(self, folder):
         self.command = ["buildah", "--root", folder / "images", "--runroot",
-                        folder / "run", "--storage-driver", "vfs"]
+                        folder / "run"]
         self.environment = {**os.environ, "BUILDAH_ISOLATION": "chroot"}
 
     def run(self, *arguments, **options):
