@@ -38,4 +38,5 @@ def test_ordinary_user(name):
 @pytest.mark.parametrize("name", TARGETS)
 def test_one_program(name):
     assert len(re.findall(r"(?m)^ENTRYPOINT \[", stage(name))) == 1
-    assert "COPY --from" not in stage(name)
+    assert set(re.findall(r"COPY --from=\w+ (/\S+/)", stage(name))
+               ) <= {"/src/build-deb/"}

@@ -155,6 +155,14 @@ def test_ordinary_user(engine, target):
         assert container.run("id", "-u") == USERS[target].split(":")[0]
 
 
+@pytest.mark.parametrize("target,program", [
+    ("nompd-sync", "nompd-sync"), ("nompd-serve", "nompd-serve"),
+    ("nompd-web", "lighttpd")])
+def test_program(engine, target, program):
+    with engine.container(target) as container:
+        container.run("sh", "-c", f"command -v {program}")
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_nothing_of_the_build(engine, target):
     """Neither a compiler nor the sources have got into an image."""
