@@ -179,7 +179,7 @@ ASAN	= -fsanitize=address,undefined -fno-sanitize-recover=all \
 asan: deps-test
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)-asan \
 	    SANITIZE='$(ASAN)' CFLAGS='-O1 -g' all unit-tests
-	$(PYTHON) tests/run.py --build $(BUILD)-asan
+	$(PYTHON) tests/run.py --build $(BUILD)-asan $(TEST_FLAGS)
 
 .PHONY: unit-tests
 unit-tests: $(UNIT_TESTS)

@@ -25,7 +25,8 @@
 #define MAX_RESUME_AGE_MS (24LL * 60 * 60 * 1000)
 /* How often the manifest is read again for fresh links to one file. */
 #define MAX_REFRESHES 3
-/* Messages of the server (OperationOutcome) that go to the history. */
+/* Messages of the server (OperationOutcome) that go to the history, and to the
+ * log. */
 #define MAX_MESSAGES 100
 
 struct bulk;

@@ -23,6 +23,7 @@ struct bulk_file_note {
 	unsigned number; /* in the manifest, from 1 */
 	uint64_t bytes;
 	uint8_t	 digest[HASH_BYTES];
+	uint8_t	 link[HASH_BYTES]; /* by which its link is known again */
 };
 
 /* 1 = there is one, to be cleared; 0 = none; -1 = failed. */
@@ -39,8 +40,6 @@ int bulk_journal_add(struct store *store, const struct bulk_file_note *note,
 int bulk_journal_each(struct store *store,
     int (*fn)(void *ctx, const struct bulk_file_note *note,
     struct error *err), void *ctx, struct error *err);
-/* The files are of no use any more; the job goes on. */
-int bulk_journal_forget_files(struct store *store, struct error *err);
 /* There is no job any more. */
 int bulk_journal_end(struct store *store, struct error *err);
 

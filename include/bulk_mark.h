@@ -8,6 +8,7 @@
 
 #include <bson/bson.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "error.h"
@@ -32,6 +33,19 @@ struct bulk_mark {
 int bulk_mark_find(struct store *store, const char *source, uint64_t most,
     struct bulk_mark *mark, struct error *err);
 
+/*
+ * Was the last bulk run of another scope: another level, server, filters or
+ * elements?  The types do not matter.  False when there was none.
+ */
+int bulk_mark_is_other_scope(struct store *store, const char *source,
+    bool *out, struct error *err);
+/*
+ * Does the store have all resources of the n types, as far as the last bulk run
+ * of each of them can tell?
+ */
+int bulk_mark_has_all(struct store *store, const char *const types[], size_t n,
+    bool *out, struct error *err);
+
 /* What a run notes of itself. */
 struct bulk_note {
 	const char *source;
@@ -39,6 +53,8 @@ struct bulk_note {
 	const char *transaction; /* transactionTime */
 	bool	    overwrites;	 /* absence was deletion */
 	bool	    is_complete;
+	bool	    has_gap;	/* what changed between the mark and since is
+				 * not in it: the mark stays where it is */
 	uint64_t    files;
 	uint64_t    bytes;	/* of them, decoded */
 	uint64_t    bad;	/* records in quarantine */

@@ -20,8 +20,8 @@ struct bulk_spool;
 /*
  * The folder of --spool or, without it, one beside the embedded store, else one
  * in TMPDIR or /var/tmp that is named after store_name; of a dry run one of its
- * own in TMPDIR or /var/tmp.  -1 (STATUS_STORE): it cannot be made, or is open
- * to other users.
+ * own in TMPDIR or /var/tmp.  -1: it cannot be made, or is open to other users
+ * (STATUS_STORE), or another run has it (STATUS_BUSY).
  */
 int bulk_spool_open(const struct options *opts, const char *store_name,
     struct bulk_spool **out, struct error *err);

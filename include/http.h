@@ -30,7 +30,6 @@ struct http_config {
 	const char *ca_file;	/* PEM; NULL: the system's */
 	unsigned    retries;	/* of one request */
 	int64_t	    timeout_ms; /* of one attempt, to its last byte */
-	unsigned    max_active; /* chains side by side; 0: all */
 	/*
 	 * Gives the value of the Authorization header for an attempt at url:
 	 * *value is heap (wiped and freed by http), or NULL: none is sent.
@@ -55,6 +54,11 @@ struct http_sink {
 	 */
 	int (*end)(void *ctx, const char *url, char **next,
 	    struct error *err);
+	/*
+	 * Called before end when nothing tells whether the body is complete: no
+	 * length, no chunks, no gzip.  NULL: that does not matter.
+	 */
+	void (*unmeasured)(void *ctx);
 	/* After -1 from end: did the body stop in the middle of its text? */
 	bool (*is_cut)(void *ctx);
 	/* Words for an error message from the body of a refusal; may be empty.
@@ -77,7 +81,7 @@ struct http_request {
 	/*
 	 * No key and no Authorization header is sent, redirects may leave the
 	 * origin, and the query of the URL, which may be a secret, is in no
-	 * message.
+	 * message.  It may change in end and refused, with the URL.
 	 */
 	bool is_open;
 	/* Redirects may leave the origin; beyond it the same holds.  No

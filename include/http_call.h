@@ -26,7 +26,7 @@ struct http_config;
 /* All of it is borrowed until http_call() returns. */
 struct http_call {
 	const char	  *method; /* "GET", "POST", "DELETE" */
-	const char	  *url;
+	const char	  *url;	   /* no message has its query */
 	const char	  *name;    /* for messages, as in "the kick-off" */
 	/* "Name: value" lines, NULL-terminated, without secrets; NULL: none. */
 	const char *const *headers;

@@ -29,6 +29,7 @@ struct downloads {
 	struct bulk *bulk;
 	size_t	     next; /* not given to a lane yet */
 	size_t	     done;
+	size_t	     fetched; /* of these, by this run */
 	uint64_t     bytes;
 };
 
@@ -102,21 +103,43 @@ is_last_line_cut(const struct lane *lane)
 	return !is_whole;
 }
 
+static void
+unmeasured(void *ctx)
+{
+	struct lane *lane = ctx;
+
+	lane->now->is_unmeasured = true;
+}
+
 static bool
 is_cut(void *ctx)
 {
 	(void)ctx;
-	/* Nothing else is looked at before all files are here. */
-	return true;
+	/* Such a file is fetched again by its end; no other fault is cured by
+	 * that. */
+	return false;
+}
+
+/* The link that the manifest has for the lane's file.  Where the server says
+ * so, or on another origin, the token is not sent, nor a key. */
+static void
+take_link(struct lane *lane)
+{
+	const struct bulk *bulk = lane->all->bulk;
+	const char	  *url = bulk_file_of(bulk, lane->now)->url;
+
+	lane->request->is_open = !bulk->manifest.requires_token ||
+	    !url_is_same_origin(bulk->opts->upstream, url);
+	free(lane->url);
+	lane->url = xstrdup(url);
 }
 
 /* The file that the lane is to fetch next; false when there is none left. */
 static bool
 take_next(struct lane *lane)
 {
-	struct downloads       *all = lane->all;
-	struct bulk	       *bulk = all->bulk;
-	const struct bulk_file *file;
+	struct downloads *all = lane->all;
+	struct bulk	 *bulk = all->bulk;
 
 	while (all->next < bulk->n_downloads &&
 	    bulk->downloads[all->next].is_here)
@@ -124,23 +147,17 @@ take_next(struct lane *lane)
 	if (all->next == bulk->n_downloads)
 		return false;
 	lane->now = &bulk->downloads[all->next++];
-	file = bulk_file_of(bulk, lane->now);
 	(void)snprintf(lane->name, sizeof(lane->name), "%s file %u",
 	    bulk_file_type(bulk, lane->now), lane->now->number);
-	/* Where the server says so, or on another origin, the token is not
-	 * sent, nor a key. */
-	lane->request->is_open = !bulk->manifest.requires_token ||
-	    !url_is_same_origin(bulk->opts->upstream, file->url);
 	lane->out.bytes = 0;
-	free(lane->url);
-	lane->url = xstrdup(file->url);
+	take_link(lane);
 	return true;
 }
 
-/* Perhaps it was still being written. */
+/* Perhaps it was still being written.  The way begins with the link again: what
+ * a redirect led to is not to get the key. */
 static int
-fetch_again(struct lane *lane, const char *url, char **next,
-    struct error *err)
+fetch_again(struct lane *lane, char **next, struct error *err)
 {
 	static const char fault[] = "the file ends in the middle of its last"
 				    " line";
@@ -149,7 +166,7 @@ fetch_again(struct lane *lane, const char *url, char **next,
 		return error_set(err, STATUS_PROTOCOL, "%s, twice", fault);
 	log_warn("%s: %s; fetching it again", lane->name, fault);
 	lane->now->was_cut = true;
-	*next = xstrdup(url);
+	*next = xstrdup(lane->url);
 	return 0;
 }
 
@@ -163,16 +180,20 @@ end_file(void *ctx, const char *url, char **next, struct error *err)
 		.bytes = lane->out.bytes,
 	};
 
+	(void)url;
 	if (is_last_line_cut(lane))
-		return fetch_again(lane, url, next, err);
+		return fetch_again(lane, next, err);
 	if (bulk_spool_end(bulk->spool, &lane->out, note.digest, err) == -1)
 		return -1;
-	if (!bulk->opts->dry_run &&
+	bulk_link_digest(lane->url, bulk->links_want_query, note.link);
+	/* Whatever is not known to be whole another run fetches again. */
+	if (!bulk->opts->dry_run && !lane->now->is_unmeasured &&
 	    bulk_journal_add(bulk->store, &note, err) == -1)
 		return -1;
 	lane->now->is_here = true;
 	lane->now->bytes = note.bytes;
 	lane->all->done++;
+	lane->all->fetched++;
 	show_progress(lane->all);
 	if (take_next(lane))
 		*next = xstrdup(lane->url);
@@ -187,9 +208,14 @@ refused(void *ctx, long status, char **url, struct error *err)
 	struct bulk *bulk = lane->all->bulk;
 	const char  *fresh = bulk_file_of(bulk, lane->now)->url;
 
-	if ((status != 401 && status != 403 && status != 404 &&
-	    status != 410) || lane->now->refreshes >= MAX_REFRESHES)
+	if (status != 401 && status != 403 && status != 404 && status != 410)
 		return 0;
+	if (lane->now->refreshes >= MAX_REFRESHES) {
+		if (status != 401)
+			err->status = STATUS_UNAVAILABLE;
+		return error_prefix(err, "the links of %d fresh manifests are"
+		    " refused as well", MAX_REFRESHES);
+	}
 	lane->now->refreshes++;
 	/* Unless another lane has just read it. */
 	if (strcmp(fresh, lane->url) == 0) {
@@ -198,8 +224,7 @@ refused(void *ctx, long status, char **url, struct error *err)
 		if (bulk_refresh(bulk, err) == -1)
 			return -1;
 	}
-	free(lane->url);
-	lane->url = xstrdup(bulk_file_of(bulk, lane->now)->url);
+	take_link(lane);
 	*url = xstrdup(lane->url);
 	return 1;
 }
@@ -208,28 +233,42 @@ static const struct http_sink sink = {
 	.begin = begin_file,
 	.body = take_body,
 	.end = end_file,
+	.unmeasured = unmeasured,
 	.is_cut = is_cut,
 	.describe = outcome_describe_body,
 	.refused = refused,
 };
 
-/* A file that the journal knows, and the spool has, need not be fetched. */
+/* bsearch() callback: downloads are in the order of their numbers. */
+static int
+compare_number(const void *number, const void *download)
+{
+	unsigned one = *(const unsigned *)number;
+	unsigned other = ((const struct bulk_download *)download)->number;
+
+	return one < other ? -1 : one > other;
+}
+
+/* A file that the journal knows, and the spool has, need not be fetched; unless
+ * another one has its place in the manifest now. */
 static int
 take_note(void *ctx, const struct bulk_file_note *note, struct error *err)
 {
 	struct bulk	     *bulk = ctx;
 	struct bulk_download *download;
-	size_t		      i;
+	uint8_t		      link[HASH_BYTES];
 
 	(void)err;
-	for (i = 0; i < bulk->n_downloads; i++) {
-		download = &bulk->downloads[i];
-		if (download->number != note->number)
-			continue;
-		download->is_here = bulk_spool_has(bulk->spool, note->number,
-		    note->bytes, note->digest);
-		download->bytes = note->bytes;
-	}
+	download = bsearch(&note->number, bulk->downloads, bulk->n_downloads,
+	    sizeof(*bulk->downloads), compare_number);
+	if (download == NULL)
+		return 0;
+	bulk_link_digest(bulk_file_of(bulk, download)->url,
+	    bulk->links_want_query, link);
+	download->is_here = memcmp(link, note->link, HASH_BYTES) == 0 &&
+	    bulk_spool_has(bulk->spool, note->number, note->bytes,
+	    note->digest);
+	download->bytes = note->bytes;
 	return 0;
 }
 
@@ -306,6 +345,7 @@ bulk_download_all(struct bulk *bulk, struct error *err)
 	int		 rc;
 
 	list_downloads(bulk);
+	bulk->links_want_query = bulk_links_want_query(&bulk->manifest);
 	if (bulk->is_resumed && bulk_journal_each(bulk->store, take_note,
 	    bulk, err) == -1)
 		return -1;
@@ -317,7 +357,7 @@ bulk_download_all(struct bulk *bulk, struct error *err)
 	rc = run_lanes(bulk, &all, err);
 	log_progress_end();
 	if (rc == 0)
-		log_info("%zu file%s, %" PRIu64 " bytes fetched", all.done,
-		    all.done == 1 ? "" : "s", all.bytes);
+		log_info("%zu file%s, %" PRIu64 " bytes fetched", all.fetched,
+		    all.fetched == 1 ? "" : "s", all.bytes);
 	return rc;
 }

@@ -15,6 +15,8 @@
 #include "xalloc.h"
 
 #define US_PER_MS 1000
+/* What a server's clock may be ahead of ours. */
+#define MAX_AHEAD_MS (24LL * 60 * 60 * 1000)
 
 static size_t
 count_words(char *const *words)
@@ -91,21 +93,51 @@ choose_since(struct bulk *bulk)
 	return bulk->since;
 }
 
+/* Is the export of a part of the server's resources of its types? */
+static bool
+is_part(const struct bulk *bulk)
+{
+	return bulk->level[0] != '\0' || bulk->opts->bulk.filters != NULL ||
+	    bulk->opts->bulk.elements != NULL;
+}
+
+/* What a part does not have is not gone, if the store is of more than that. */
+static int
+check_scope(struct bulk *bulk, struct error *err)
+{
+	bool is_other;
+
+	if (bulk_mark_is_other_scope(bulk->store, bulk->source, &is_other,
+	    err) == -1)
+		return -1;
+	if (!is_other)
+		return 0;
+	return error_set(err, STATUS_USAGE, "store %s: the last run was of"
+	    " another level, server, filters or elements; what this export (%s)"
+	    " does not have would be deleted; want another --store for it, or"
+	    " --save merge", store_name(bulk->store), bulk->source);
+}
+
 /* Conversion wants all of a type: which of the runs can say so? */
 static bool
 will_be_complete(const struct bulk *bulk)
 {
-	const struct bulk_options *opts = &bulk->opts->bulk;
-	int64_t			   since_us;
-
-	if (bulk->level[0] != '\0' || opts->filters != NULL ||
-	    opts->elements != NULL)
+	if (is_part(bulk))
 		return false;
 	if (bulk->asked.since == NULL)
 		return true;
-	return bulk->mark.is_complete &&
+	return bulk->mark.is_complete && !bulk->has_gap;
+}
+
+/* Has something changed since the mark that is not asked for? */
+static bool
+leaves_gap(const struct bulk *bulk)
+{
+	int64_t since_us;
+
+	return bulk->asked.since != NULL && bulk->mark.is_there &&
 	    instant_parse(bulk->asked.since, &since_us) &&
-	    since_us <= bulk->mark.transaction_us;
+	    since_us > bulk->mark.transaction_us;
 }
 
 /* What to ask for, and what its answer will mean. */
@@ -132,6 +164,9 @@ decide(struct bulk *bulk, struct error *err)
 	};
 	bulk->overwrites = bulk->asked.since == NULL &&
 	    (opts->save != SAVE_MERGE || is_reconcile_due(bulk));
+	if (bulk->overwrites && is_part(bulk) && check_scope(bulk, err) == -1)
+		return -1;
+	bulk->has_gap = leaves_gap(bulk);
 	bulk->is_complete = will_be_complete(bulk);
 	bulk->request = xasprintf("%s _since=%s save=%s", bulk->source,
 	    bulk->asked.since != NULL ? bulk->asked.since : "",
@@ -141,8 +176,9 @@ decide(struct bulk *bulk, struct error *err)
 		    "what it does not have is deleted" :
 		    "nothing is deleted because it is absent");
 	else
-		log_info("an export of what changed since %s",
-		    bulk->asked.since);
+		log_info("an export of what changed since %s%s",
+		    bulk->asked.since, bulk->has_gap ? ", which is after the"
+		    " last run; --since auto will go on from that one" : "");
 	return 0;
 }
 
@@ -277,6 +313,7 @@ static int
 kick_off(struct bulk *bulk, struct error *err)
 {
 	struct bulk_job_note note = { .request = bulk->request };
+	struct error	     ignored;
 
 	if (bulk_kick_off(&bulk->http, &bulk->asked, &bulk->poll_url, err) ==
 	    -1)
@@ -285,7 +322,11 @@ kick_off(struct bulk *bulk, struct error *err)
 		return 0;
 	note.poll_url = bulk->poll_url;
 	note.started_at_ms = clock_now_ms();
-	return bulk_journal_begin(bulk->store, &note, err);
+	if (bulk_journal_begin(bulk->store, &note, err) == 0)
+		return 0;
+	/* No other run would know of it. */
+	(void)drop_job(bulk, &ignored);
+	return -1;
 }
 
 /* 0 = the manifest is there, 1 = the server does not know the job. */
@@ -309,6 +350,22 @@ fail_old(const struct bulk *bulk, struct error *err)
 	    " %s is not after that of the last run (%s): the server gave the"
 	    " result of an old job, or its clock went back; nothing was"
 	    " written", bulk->manifest.transaction_time, last);
+}
+
+/* A time that is far ahead would make every later export an old one. */
+static bool
+is_ahead(const struct bulk *bulk)
+{
+	return bulk->manifest.transaction_us / US_PER_MS >
+	    clock_now_ms() + MAX_AHEAD_MS;
+}
+
+static int
+fail_ahead(const struct bulk *bulk, struct error *err)
+{
+	return error_set(err, STATUS_PROTOCOL, "the export's transactionTime"
+	    " %s is more than a day ahead of the clock here; one of the two is"
+	    " wrong; nothing was written", bulk->manifest.transaction_time);
 }
 
 /* The manifest of a job that another run has left: 1 = it is of no use. */
@@ -335,15 +392,24 @@ poll_resumed(struct bulk *bulk, struct error *err)
 static int
 get_manifest(struct bulk *bulk, struct error *err)
 {
-	int rc;
+	struct error ignored;
+	int	     rc;
 
 	if (!bulk->opts->dry_run && resume(bulk, err) == -1)
 		return -1;
 	rc = bulk->poll_url != NULL ? poll_resumed(bulk, err) : 1;
 	if (rc != 1)
 		return rc;
-	if (kick_off(bulk, err) == -1 || poll(bulk, &bulk->manifest, err) != 0)
+	if (kick_off(bulk, err) == -1)
 		return -1;
+	rc = poll(bulk, &bulk->manifest, err);
+	/* There is nothing to go on with. */
+	if (rc == 1)
+		(void)drop_job(bulk, &ignored);
+	if (rc != 0)
+		return -1;
+	if (is_ahead(bulk))
+		return fail_ahead(bulk, err);
 	if (bulk->mark.is_there &&
 	    bulk->manifest.transaction_us <= bulk->mark.transaction_us)
 		return fail_old(bulk, err);
@@ -372,7 +438,7 @@ is_same_manifest(const struct bulk_manifest *one,
 				return false;
 		}
 	}
-	return true;
+	return !bulk_links_moved(one, other);
 }
 
 int
@@ -386,7 +452,7 @@ bulk_refresh(struct bulk *bulk, struct error *err)
 		bulk_manifest_clear(&fresh);
 		return error_set(err, STATUS_PROTOCOL, "the manifest, read"
 		    " again, is another one: its transactionTime or its files"
-		    " differ");
+		    " differ, or their order");
 	}
 	bulk_manifest_clear(&bulk->manifest);
 	bulk->manifest = fresh;
@@ -402,14 +468,24 @@ bulk_fetch(struct bulk *bulk, struct error *err)
 	return bulk_download_all(bulk, err);
 }
 
+/* The store will have all resources of the types. */
+static bool
+is_proved(const struct bulk *bulk)
+{
+	return bulk->is_complete && bulk->bad == 0 && !bulk->is_unproved;
+}
+
 bool
 bulk_is_convertible(const struct bulk *bulk, const char **why)
 {
 	if (bulk->bad > 0)
 		*why = "there are bad records";
-	else if (!bulk->is_complete)
-		*why = "the export is not of all their resources";
-	return bulk->is_complete && bulk->bad == 0;
+	else if (bulk->is_unproved)
+		*why = "a file may lack its end";
+	else
+		*why = "the export is not of all their resources"
+		    " (--full-refresh gets them)";
+	return is_proved(bulk);
 }
 
 const bson_t *
@@ -421,7 +497,8 @@ bulk_note(struct bulk *bulk)
 		.since = bulk->asked.since,
 		.transaction = bulk->manifest.transaction_time,
 		.overwrites = bulk->overwrites,
-		.is_complete = bulk->is_complete && bulk->bad == 0,
+		.is_complete = is_proved(bulk),
+		.has_gap = bulk->has_gap,
 		.files = bulk->n_downloads,
 		.bytes = bulk->bytes,
 		.bad = bulk->bad,

@@ -7,6 +7,7 @@
 #include "bulk_manifest.h"
 #include "bulk_mark.h"
 #include "bulk_spool.h"
+#include "hash.h"
 #include "http.h"
 #include "instant.h"
 #include "ndjson.h"
@@ -22,6 +23,7 @@ struct bulk_download {
 	uint64_t       bytes; /* of a file that is here */
 	unsigned       refreshes;
 	bool	       was_cut; /* and is fetched once more */
+	bool	       is_unmeasured; /* nothing tells that it is whole */
 };
 
 /* A resource type of the run, and what a file of it may hold. */
@@ -50,18 +52,21 @@ struct bulk {
 	struct bulk_mark    mark;
 	bool		    overwrites;
 	bool		    is_complete;
+	bool		    has_gap; /* asked from after the mark on */
 
 	char		     *poll_url; /* NULL: there is no job */
 	bool		      is_resumed;
 	struct bulk_manifest  manifest;
 	struct bulk_download *downloads;
 	size_t		      n_downloads;
+	bool		      links_want_query;
 
 	struct bulk_type *types; /* sorted by name, after staging */
 	size_t		  n_types;
 	int		  quarantine; /* its list; -1: none */
 	uint64_t	  bytes;
 	uint64_t	  bad;
+	bool		  is_unproved; /* a file may lack its end */
 	bson_t		  messages; /* an array of texts */
 	uint32_t	  n_messages;
 	bson_t		  note;
@@ -77,6 +82,15 @@ const char *bulk_file_type(const struct bulk *bulk,
 int bulk_refresh(struct bulk *bulk, struct error *err);
 /* Lists what is to be fetched, and fetches it. */
 int bulk_download_all(struct bulk *bulk, struct error *err);
+/* Do links differ behind the ? alone?  Else there is at most a signature, which
+ * is another one each time. */
+bool bulk_links_want_query(const struct bulk_manifest *manifest);
+/* By what a link is known again. */
+void bulk_link_digest(const char *url, bool has_query,
+    uint8_t digest[HASH_BYTES]);
+/* Does other have a link in another place than one? */
+bool bulk_links_moved(const struct bulk_manifest *one,
+    const struct bulk_manifest *other);
 /* Is the type among those asked for? */
 bool bulk_is_wanted(const struct bulk *bulk, const char *type);
 
@@ -90,6 +104,14 @@ struct bulk_bad {
 /* Stages it as a record of COLLECTION_QUARANTINE. */
 int bulk_quarantine_add(struct bulk *bulk, const struct bulk_bad *bad,
     struct error *err);
+/*
+ * After a full export without bad records: wishes the records of its types
+ * away, which are good now, or gone.
+ */
+int bulk_quarantine_empty(struct bulk *bulk, struct error *err);
+/* The run's type with the name of len bytes, or NULL. */
+struct bulk_type *bulk_find_type(const struct bulk *bulk, const char *name,
+    size_t len);
 /* Keeps a message of the server for the history, up to MAX_MESSAGES. */
 void bulk_note_message(struct bulk *bulk, const char *text);
 

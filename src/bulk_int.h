@@ -7,6 +7,7 @@
 #include "error.h"
 
 struct http_answer;
+struct http_call;
 struct http_config;
 
 enum bulk_http_status {
@@ -42,6 +43,15 @@ struct bulk_wait {
  */
 int bulk_wait(struct bulk_wait *wait, int64_t retry_after_ms,
     struct error *err);
+
+/*
+ * Makes the call until judge says something else than BULK_AGAIN of an answer,
+ * waiting in between; gives what it says, or -1 as http_call() and bulk_wait().
+ */
+int bulk_ask(struct bulk_wait *wait, const struct http_call *call,
+    int (*judge)(void *ctx, struct bulk_wait *wait,
+    const struct http_call *call, const struct http_answer *answer,
+    struct error *err), void *ctx, struct error *err);
 
 /*
  * The answer, taken as having that status, is not what was hoped for.

@@ -66,7 +66,7 @@ take_manifest(struct bulk_wait *wait, const struct http_answer *answer,
 
 /* What an answer means: 0, 1 and -1 as bulk_poll(), BULK_AGAIN: not yet. */
 static int
-judge(struct bulk_wait *wait, const struct http_answer *answer,
+judge_status(struct bulk_wait *wait, const struct http_answer *answer,
     struct bulk_manifest *manifest, struct error *err)
 {
 	long status = job_status(answer);
@@ -89,6 +89,19 @@ judge(struct bulk_wait *wait, const struct http_answer *answer,
 	return 1;
 }
 
+static int
+judge(void *ctx, struct bulk_wait *wait, const struct http_call *call,
+    const struct http_answer *answer, struct error *err)
+{
+	int rc;
+
+	rc = judge_status(wait, answer, ctx, err);
+	if (rc == -1 || rc == 1)
+		error_put_before(err, "%s (%.*s)", wait->name,
+		    (int)strcspn(call->url, "?"), call->url);
+	return rc;
+}
+
 /* Asks until there is an answer other than "not yet". */
 static int
 wait_for_job(struct bulk_wait *wait, const char *poll_url,
@@ -102,26 +115,8 @@ wait_for_job(struct bulk_wait *wait, const char *poll_url,
 		.max_body = MAX_MANIFEST_BYTES,
 		.tells_all = true,
 	};
-	struct http_answer answer;
-	int64_t		   retry_after_ms;
-	int		   rc;
 
-	do {
-		if (http_call(wait->config, &call, &answer, err) == -1) {
-			http_answer_clear(&answer);
-			return -1;
-		}
-		rc = judge(wait, &answer, manifest, err);
-		if (rc == -1 || rc == 1)
-			error_put_before(err, "%s (%.*s)", wait->name,
-			    (int)strcspn(poll_url, "?"), poll_url);
-		retry_after_ms = answer.retry_after_ms;
-		http_answer_clear(&answer);
-		if (rc == BULK_AGAIN && bulk_wait(wait, retry_after_ms,
-		    err) == -1)
-			rc = -1;
-	} while (rc == BULK_AGAIN);
-	return rc;
+	return bulk_ask(wait, &call, judge, manifest, err);
 }
 
 /* The pages after the first.  One of another origin gets neither key nor
@@ -192,7 +187,7 @@ bulk_delete(const struct http_config *config, const char *poll_url)
 		.tells_all = true,
 		.outlives_stop_ms = MAX_DELETE_WAIT_MS,
 	};
-	struct bulk_wait never = { .config = &once };
+	struct bulk_wait never = { .config = &once, .name = call.name };
 	struct error	 err;
 	int		 rc;
 

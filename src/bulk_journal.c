@@ -111,33 +111,44 @@ bulk_journal_add(struct store *store, const struct bulk_file_note *note,
     struct error *err)
 {
 	bson_t doc = BSON_INITIALIZER;
-	char   id[MAX_ID_TEXT], digest[HASH_TEXT_BYTES];
+	char   id[MAX_ID_TEXT], digest[HASH_TEXT_BYTES], link[HASH_TEXT_BYTES];
 
 	(void)snprintf(id, sizeof(id), FILE_FORMAT, note->number);
 	hash_format(note->digest, digest);
+	hash_format(note->link, link);
 	return put(store, id, &doc,
 	    BSON_APPEND_INT64(&doc, "Number", note->number) &&
 	    BSON_APPEND_INT64(&doc, "Bytes", (int64_t)note->bytes) &&
-	    BSON_APPEND_UTF8(&doc, "Digest", digest), err);
+	    BSON_APPEND_UTF8(&doc, "Digest", digest) &&
+	    BSON_APPEND_UTF8(&doc, "Link", link), err);
+}
+
+static bool
+read_hash(const bson_t *doc, const char *name, uint8_t hash[HASH_BYTES])
+{
+	bson_iter_t iter;
+	uint32_t    len;
+	const char *text;
+
+	if (!bson_iter_init_find(&iter, doc, name) ||
+	    !BSON_ITER_HOLDS_UTF8(&iter))
+		return false;
+	text = bson_iter_utf8(&iter, &len);
+	return hash_parse(text, len, hash) == 0;
 }
 
 /* False: it cannot be understood; the file is fetched again. */
 static bool
 read_file(const struct store_note *note, struct bulk_file_note *out)
 {
-	bson_iter_t iter;
-	bson_t	    doc;
-	uint32_t    len;
-	const char *text;
+	bson_t doc;
 
-	if (!bson_init_static(&doc, note->data, note->len) ||
-	    !bson_iter_init_find(&iter, &doc, "Digest") ||
-	    !BSON_ITER_HOLDS_UTF8(&iter))
+	if (!bson_init_static(&doc, note->data, note->len))
 		return false;
-	text = bson_iter_utf8(&iter, &len);
 	out->number = (unsigned)number_of(&doc, "Number");
 	out->bytes = (uint64_t)number_of(&doc, "Bytes");
-	return hash_parse(text, len, out->digest) == 0;
+	return read_hash(&doc, "Digest", out->digest) &&
+	    read_hash(&doc, "Link", out->link);
 }
 
 int
@@ -160,12 +171,6 @@ bulk_journal_each(struct store *store,
 	}
 	store_cursor_close(cursor);
 	return rc;
-}
-
-int
-bulk_journal_forget_files(struct store *store, struct error *err)
-{
-	return store_notes_delete(store, JOURNAL_FILE, err);
 }
 
 int

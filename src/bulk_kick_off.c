@@ -243,10 +243,11 @@ is_form_refused(long status)
 /* What the answer means.  0, -1, BULK_AGAIN; 1: -1, but the other way of asking
  * may do better. */
 static int
-judge(struct bulk_wait *wait, const struct http_call *call,
-    const struct http_answer *answer, char **poll_url, struct error *err)
+judge(void *ctx, struct bulk_wait *wait, const struct http_call *call,
+    const struct http_answer *answer, struct error *err)
 {
-	int rc;
+	char **poll_url = ctx;
+	int    rc;
 
 	if (answer->status >= 200 && answer->status <= 299)
 		rc = take_poll_url(wait->config, answer, poll_url, err);
@@ -254,36 +255,17 @@ judge(struct bulk_wait *wait, const struct http_call *call,
 		rc = bulk_refused(wait, answer, answer->status, err);
 	if (rc != -1)
 		return rc;
-	error_put_before(err, "%s (%s %.*s)", wait->name, call->method,
-	    (int)strcspn(call->url, "?"), call->url);
+	error_put_before(err, "%s (%s %.*s)%s", wait->name, call->method,
+	    (int)strcspn(call->url, "?"), call->url,
+	    answer->status == BULK_HTTP_BAD_REQUEST ||
+	    answer->status == BULK_HTTP_NOT_FOUND ?
+	    ", check --upstream, --group and --type" : "");
 	if (answer->status < BULK_HTTP_BAD_REQUEST)
 		return -1;
 	/* Nothing was begun that could be broken. */
 	if (err->status == STATUS_PROTOCOL)
 		err->status = STATUS_UNAVAILABLE;
 	return is_form_refused(answer->status) ? 1 : -1;
-}
-
-/* Asks until there is a yes or no: 0, 1 and -1 as judge(). */
-static int
-ask(struct bulk_wait *wait, const struct http_call *call, char **poll_url,
-    struct error *err)
-{
-	struct http_answer answer;
-	int64_t		   retry_after_ms;
-	int		   rc;
-
-	do {
-		rc = http_call(wait->config, call, &answer, err);
-		if (rc == 0)
-			rc = judge(wait, call, &answer, poll_url, err);
-		retry_after_ms = answer.retry_after_ms;
-		http_answer_clear(&answer);
-		if (rc == BULK_AGAIN && bulk_wait(wait, retry_after_ms,
-		    err) == -1)
-			rc = -1;
-	} while (rc == BULK_AGAIN);
-	return rc;
 }
 
 static int
@@ -322,7 +304,7 @@ kick_off(const struct http_config *config, const struct bulk_request *request,
 		call.body_len = strlen(body);
 	}
 	call.url = url;
-	rc = ask(&wait, &call, poll_url, err);
+	rc = bulk_ask(&wait, &call, judge, poll_url, err);
 	if (*poll_url != NULL)
 		log_info("the export has begun (%s); its status: %.*s",
 		    call.method, (int)strcspn(*poll_url, "?"), *poll_url);

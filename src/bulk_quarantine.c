@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bulk_export_int.h"
+#include "collection.h"
 #include "text.h"
 #include "xalloc.h"
 
@@ -97,6 +98,55 @@ bulk_quarantine_add(struct bulk *bulk, const struct bulk_bad *bad,
 	hasher_free(hasher);
 	bson_destroy(&doc);
 	free(key);
+	return rc;
+}
+
+/* Is the record of a type of the run, or of no type at all? */
+static bool
+is_of_run(const struct bulk *bulk, const struct store_record *record)
+{
+	const char *slash = memchr(record->key, '/', record->len);
+
+	return slash == NULL || record->key[0] < 'A' || record->key[0] > 'Z' ||
+	    bulk_find_type(bulk, record->key,
+	    (size_t)(slash - record->key)) != NULL;
+}
+
+static int
+wish_away(struct bulk *bulk, const struct store_record *record,
+    struct error *err)
+{
+	struct stage_doc doc = {
+		.key = record->key,
+		.len = record->len,
+		.kind = STAGED_DELETE,
+	};
+
+	if (bulk->quarantine == -1)
+		bulk->quarantine = stage_add_list(bulk->stage, err);
+	if (bulk->quarantine == -1)
+		return -1;
+	return stage_add(bulk->stage, bulk->quarantine, &doc, err);
+}
+
+int
+bulk_quarantine_empty(struct bulk *bulk, struct error *err)
+{
+	struct store_cursor *cursor;
+	struct store_record  record;
+	int		     rc;
+
+	if (store_records_open(bulk->store, COLLECTION_QUARANTINE, false,
+	    &cursor, err) == -1)
+		return -1;
+	while ((rc = store_record_next(cursor, &record, err)) == 1) {
+		if (is_of_run(bulk, &record) &&
+		    wish_away(bulk, &record, err) == -1) {
+			rc = -1;
+			break;
+		}
+	}
+	store_cursor_close(cursor);
 	return rc;
 }
 

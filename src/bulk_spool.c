@@ -6,11 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bulk_manifest.h"
 #include "bulk_spool.h"
 #include "log.h"
+#include "number.h"
 #include "xalloc.h"
 
 /* Bytes that are read at once. */
@@ -18,6 +21,8 @@
 /* Hex digits of a store's name in the folder's. */
 #define MAX_STORE_DIGITS 16
 #define MAX_NAME_TEXT	 32
+/* Digits of a file's number in its name. */
+#define NUMBER_DIGITS 8
 
 struct bulk_spool {
 	char *folder;
@@ -35,7 +40,7 @@ fail(const struct bulk_spool *spool, const char *doing, struct error *err)
 static void
 name_of(unsigned number, bool is_whole, char name[MAX_NAME_TEXT])
 {
-	(void)snprintf(name, MAX_NAME_TEXT, "%08u.%s", number,
+	(void)snprintf(name, MAX_NAME_TEXT, "%0*u.%s", NUMBER_DIGITS, number,
 	    is_whole ? "ndjson" : "part");
 }
 
@@ -65,6 +70,19 @@ folder_of(const struct options *opts, const char *store_name)
 	return xasprintf("%s/nompd-bulk-%s", temporary_folder(), text);
 }
 
+/* Two runs would write each other's files, of two stores with one --spool. */
+static int
+lock_folder(const struct bulk_spool *spool, struct error *err)
+{
+	if (flock(spool->fd, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	if (errno != EWOULDBLOCK)
+		return fail(spool, "lock it", err);
+	return error_set(err, STATUS_BUSY, "the spool %s (--spool) is in use"
+	    " by another run; each store wants one of its own",
+	    spool->folder);
+}
+
 /* Patients' data: for nobody else's eyes, nor hands. */
 static int
 check_folder(const struct bulk_spool *spool, struct error *err)
@@ -89,7 +107,7 @@ open_folder(struct bulk_spool *spool, struct error *err)
 	    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (spool->fd == -1)
 		return fail(spool, "open it", err);
-	return check_folder(spool, err);
+	return check_folder(spool, err) == -1 ? -1 : lock_folder(spool, err);
 }
 
 int
@@ -125,14 +143,17 @@ bulk_spool_close(struct bulk_spool *spool)
 	free(spool);
 }
 
-/* A file that this module has named. */
+/* A file that this module has named; that of a day (20250410.ndjson), which
+ * somebody keeps where the spool is, is none. */
 static bool
 is_spooled(const char *name)
 {
-	size_t len = strspn(name, "0123456789");
+	const char *end = name;
+	uint64_t    number;
 
-	return len >= 8 && (strcmp(name + len, ".ndjson") == 0 ||
-	    strcmp(name + len, ".part") == 0);
+	return number_read(&end, MAX_FILES, &number) && number > 0 &&
+	    end - name == NUMBER_DIGITS && (strcmp(end, ".ndjson") == 0 ||
+	    strcmp(end, ".part") == 0);
 }
 
 void

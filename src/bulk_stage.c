@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "bson_member.h"
 #include "buf.h"
@@ -21,7 +22,9 @@
 #include "xalloc.h"
 
 /* Bytes of a file's name in messages. */
-#define MAX_FILE_TEXT 256
+#define MAX_FILE_TEXT  256
+/* The same without its URL. */
+#define MAX_SHORT_TEXT 96
 
 /* A file that is being read. */
 struct reader {
@@ -33,7 +36,9 @@ struct reader {
 	struct hasher		   *hasher;
 	struct buf		    key;
 	uint64_t		    lines; /* that are not blank */
-	char			    name[MAX_FILE_TEXT];
+	bool			    is_named; /* an error names the file */
+	char			    short_name[MAX_SHORT_TEXT];
+	char			    name[MAX_FILE_TEXT]; /* with its URL */
 };
 
 bool
@@ -41,13 +46,11 @@ bulk_is_wanted(const struct bulk *bulk, const char *type)
 {
 	char *const *types = bulk->opts->bulk.types;
 
-	while (types != NULL && *types != NULL && strcmp(*types, type) != 0)
-		types++;
-	return types == NULL || *types != NULL;
+	return types == NULL || words_has(types, type);
 }
 
-static struct bulk_type *
-find_type(const struct bulk *bulk, const char *name, size_t len)
+struct bulk_type *
+bulk_find_type(const struct bulk *bulk, const char *name, size_t len)
 {
 	size_t i;
 
@@ -62,14 +65,21 @@ find_type(const struct bulk *bulk, const char *name, size_t len)
 static int
 add_type(struct bulk *bulk, const char *name, struct error *err)
 {
-	int list;
+	size_t i;
+	int    list;
 
-	if (find_type(bulk, name, strlen(name)) != NULL)
+	if (bulk_find_type(bulk, name, strlen(name)) != NULL)
 		return 0;
 	if (!collection_is_extra(name) ||
 	    strcmp(name, COLLECTION_QUARANTINE) == 0)
 		return error_set(err, STATUS_PROTOCOL, "the manifest has a"
 		    " file of \"%.64s\", which is no resource type", name);
+	for (i = 0; i < bulk->n_types; i++) {
+		if (strcasecmp(bulk->types[i].name, name) == 0)
+			return error_set(err, STATUS_PROTOCOL, "\"%s\" and"
+			    " \"%s\" are no two resource types",
+			    bulk->types[i].name, name);
+	}
 	list = stage_add_list(bulk->stage, err);
 	if (list == -1)
 		return -1;
@@ -141,6 +151,7 @@ take_bad(struct reader *reader, const struct ndjson_line *line,
 {
 	struct bulk *bulk = reader->bulk;
 
+	reader->is_named = true;
 	if (!bulk->opts->bulk.quarantines)
 		return error_set(err, STATUS_PROTOCOL, "%s, line %" PRIu64
 		    ": %s (--on-bad-record quarantine keeps such lines aside"
@@ -150,11 +161,12 @@ take_bad(struct reader *reader, const struct ndjson_line *line,
 		    ": %s; these are more bad records than --max-bad %u allows",
 		    reader->name, line->number, reason,
 		    bulk->opts->bulk.max_bad);
+	reader->is_named = false;
 	log_warn("%s, line %" PRIu64 ": %s; it goes to the quarantine",
 	    reader->name, line->number, reason);
 	return bulk_quarantine_add(bulk, &(struct bulk_bad){
 	    .kind = bulk_file_type(bulk, reader->download),
-	    .file = reader->name, .line = line, .reason = reason }, err);
+	    .file = reader->short_name, .line = line, .reason = reason }, err);
 }
 
 /* The key of a resource, as in "Patient/123"; -1: it has none. */
@@ -233,7 +245,7 @@ stage_deletion(struct reader *reader, struct fhir_text reference,
 	const char	       *slash;
 
 	slash = memchr(reference.text, '/', reference.len);
-	type = find_type(reader->bulk, reference.text,
+	type = bulk_find_type(reader->bulk, reference.text,
 	    (size_t)(slash - reference.text));
 	if (type == NULL)
 		return 0;
@@ -263,6 +275,25 @@ take_deletion(struct reader *reader, struct fhir_node entry,
 	return stage_deletion(reader, url, err);
 }
 
+/* Is what the Bundle has a list of objects, if anything?  None is to be
+ * overlooked, for it would be a deletion. */
+static bool
+has_sound_entries(const bson_t *bundle)
+{
+	bson_iter_t iter, entries;
+
+	if (!bson_iter_init_find(&iter, bundle, "entry"))
+		return true;
+	if (!BSON_ITER_HOLDS_ARRAY(&iter) ||
+	    !bson_iter_recurse(&iter, &entries))
+		return false;
+	while (bson_iter_next(&entries)) {
+		if (!BSON_ITER_HOLDS_DOCUMENT(&entries))
+			return false;
+	}
+	return true;
+}
+
 static int
 take_deletions(struct reader *reader, const struct ndjson_line *line,
     struct error *err)
@@ -274,6 +305,9 @@ take_deletions(struct reader *reader, const struct ndjson_line *line,
 	    !fhir_text_equals(fhir_text_get(bundle, "type"), "transaction"))
 		return take_bad(reader, line, "not a Bundle of type"
 		    " transaction, as a file of deletions has them", err);
+	if (!has_sound_entries(line->doc))
+		return take_bad(reader, line, "a Bundle whose entry is not a"
+		    " list of objects", err);
 	fhir_walk(&walk, fhir_array_get(bundle, "entry"));
 	while (fhir_next_object(&walk, &entry)) {
 		if (take_deletion(reader, entry, line, err) == -1)
@@ -297,7 +331,11 @@ take_outcome(struct reader *reader, const struct ndjson_line *line,
 	bulk_note_message(bulk, text);
 	if (outcome_is_error(line->doc))
 		return take_bad(reader, line, text, err);
-	log_info("%s, line %" PRIu64 ": %s", reader->name, line->number, text);
+	/* Some servers have one for each resource. */
+	if (bulk->n_messages <= MAX_MESSAGES)
+		log_info("%s, line %" PRIu64 ": %s%s", reader->name,
+		    line->number, text, bulk->n_messages == MAX_MESSAGES ?
+		    " (there may be more, which are not shown)" : "");
 	return 0;
 }
 
@@ -331,6 +369,19 @@ take_piece(void *ctx, const uint8_t *data, size_t len, struct error *err)
 	return ndjson_feed(reader->ndjson, data, len, err);
 }
 
+/* A count or size that agrees proves that nothing is missing. */
+static void
+check_end(const struct reader *reader)
+{
+	if (!reader->download->is_unmeasured || reader->file->count >= 0 ||
+	    reader->file->size >= 0)
+		return;
+	log_warn("%s came without its length, and the manifest has no count:"
+	    " nothing tells whether it is whole, so nothing is deleted because"
+	    " it is absent", reader->name);
+	reader->bulk->is_unproved = true;
+}
+
 /*
  * Does the manifest tell the same of the file as the file itself?  Where
  * absence is deletion it must; else it is a server's slip in counting.
@@ -349,8 +400,10 @@ check_size(const struct reader *reader, struct error *err)
 	else if (file->size >= 0 && (uint64_t)file->size != bytes)
 		(void)snprintf(text, sizeof(text), "%" PRIu64 " bytes, the"
 		    " manifest's fileSize is %" PRId64, bytes, file->size);
-	else
+	else {
+		check_end(reader);
 		return 0;
+	}
 	if (reader->bulk->overwrites &&
 	    reader->download->list == BULK_OUTPUT)
 		return error_set(err, STATUS_PROTOCOL, "%s has %s; what is"
@@ -367,20 +420,21 @@ read_file(struct reader *reader, struct error *err)
 
 	reader->file = bulk_file_of(bulk, reader->download);
 	reader->type = reader->download->list == BULK_OUTPUT ?
-	    find_type(bulk, reader->file->type, strlen(reader->file->type)) :
-	    NULL;
+	    bulk_find_type(bulk, reader->file->type,
+	    strlen(reader->file->type)) : NULL;
 	reader->lines = 0;
-	(void)snprintf(reader->name, sizeof(reader->name), "%s file %u"
-	    " (%.*s)", bulk_file_type(bulk, reader->download),
-	    reader->download->number, (int)strcspn(reader->file->url, "?"),
+	(void)snprintf(reader->short_name, sizeof(reader->short_name),
+	    "%s file %u", bulk_file_type(bulk, reader->download),
+	    reader->download->number);
+	(void)snprintf(reader->name, sizeof(reader->name), "%s (%.*s)",
+	    reader->short_name, (int)strcspn(reader->file->url, "?"),
 	    reader->file->url);
 	log_progress("reading: file %u of %zu", reader->download->number,
 	    bulk->n_downloads);
 	if (bulk_spool_read(bulk->spool, reader->download->number, take_piece,
 	    reader, err) == -1 || ndjson_finish(reader->ndjson, err) == -1) {
-		/* What a line is wrong in has been said with its file. */
-		return strstr(err->text, reader->name) != NULL ? -1 :
-		    error_prefix(err, "%s", reader->name);
+		return reader->is_named ? -1 : error_prefix(err, "%s",
+		    reader->name);
 	}
 	bulk->bytes += reader->download->bytes;
 	return check_size(reader, err);
@@ -413,7 +467,8 @@ fill_tally(const struct bulk *bulk, const char *name, int list,
 		.name = name,
 		.list = list,
 		/* Where something was put aside, absence proves nothing. */
-		.is_merged = !bulk->overwrites || bulk->bad > 0,
+		.is_merged = !bulk->overwrites || bulk->bad > 0 ||
+		    bulk->is_unproved,
 	};
 }
 
@@ -426,14 +481,16 @@ bulk_stage(struct bulk *bulk, struct tally *tallies, size_t *count,
 	*count = 0;
 	if (add_types(bulk, err) == -1 || read_files(bulk, err) == -1)
 		return -1;
+	if (bulk->overwrites && bulk->bad == 0 &&
+	    bulk_quarantine_empty(bulk, err) == -1)
+		return -1;
 	for (i = 0; i < bulk->n_types; i++)
 		fill_tally(bulk, bulk->types[i].name, bulk->types[i].list,
 		    &tallies[(*count)++]);
 	if (bulk->quarantine != -1) {
 		fill_tally(bulk, COLLECTION_QUARANTINE, bulk->quarantine,
 		    &tallies[*count]);
-		/* A full export without it: the record is good now. */
-		tallies[*count].is_merged = !bulk->overwrites;
+		tallies[*count].is_merged = true;
 		tallies[(*count)++].is_aside = true;
 	}
 	for (i = 0; i < *count; i++) {

@@ -34,6 +34,12 @@ bulk_wait(struct bulk_wait *wait, int64_t retry_after_ms, struct error *err)
 	return stop_check(STATUS_UNAVAILABLE, err);
 }
 
+static bool
+is_asked_to_wait(const struct http_answer *answer, long status)
+{
+	return status == BULK_HTTP_TOO_MANY && answer->retry_after_ms >= 0;
+}
+
 int
 bulk_refused(struct bulk_wait *wait, const struct http_answer *answer,
     long status, struct error *err)
@@ -49,10 +55,8 @@ bulk_refused(struct bulk_wait *wait, const struct http_answer *answer,
 	error_set(err, is_denied ? STATUS_REFUSED : STATUS_PROTOCOL,
 	    "status %ld%s%s%s", status, text[0] != '\0' ? ": " : "", text,
 	    is_denied ? http_advice(wait->config) : "");
-	if (status == BULK_HTTP_TOO_MANY && answer->retry_after_ms >= 0) {
-		log_info("%s: %s; waiting", wait->name, err->text);
+	if (is_asked_to_wait(answer, status))
 		return BULK_AGAIN;
-	}
 	may_pass = kind == OUTCOME_PASSING || retry_is_status(status) ||
 	    status >= BULK_HTTP_SERVER_ERROR;
 	if (is_denied || !may_pass)
@@ -65,8 +69,37 @@ bulk_refused(struct bulk_wait *wait, const struct http_answer *answer,
 		return BULK_AGAIN;
 	}
 	/* A server that says what went wrong, and that it will stay so. */
-	if (kind != OUTCOME_FINAL)
-		err->status = STATUS_UNAVAILABLE;
+	if (kind == OUTCOME_FINAL)
+		return error_prefix(err, "it failed on the server (asked %u"
+		    " time%s)", wait->failures + 1,
+		    wait->failures == 0 ? "" : "s");
+	err->status = STATUS_UNAVAILABLE;
 	return error_prefix(err, "no usable answer in %u attempt%s",
 	    wait->failures + 1, wait->failures == 0 ? "" : "s");
+}
+
+int
+bulk_ask(struct bulk_wait *wait, const struct http_call *call,
+    int (*judge)(void *ctx, struct bulk_wait *wait,
+    const struct http_call *call, const struct http_answer *answer,
+    struct error *err), void *ctx, struct error *err)
+{
+	struct http_answer answer;
+	int64_t		   retry_after_ms;
+	int		   rc;
+
+	do {
+		rc = http_call(wait->config, call, &answer, err);
+		if (rc == 0)
+			rc = judge(ctx, wait, call, &answer, err);
+		retry_after_ms = answer.retry_after_ms;
+		if (rc == BULK_AGAIN &&
+		    is_asked_to_wait(&answer, answer.status))
+			log_info("%s: %s; waiting", wait->name, err->text);
+		http_answer_clear(&answer);
+		if (rc == BULK_AGAIN && bulk_wait(wait, retry_after_ms,
+		    err) == -1)
+			rc = -1;
+	} while (rc == BULK_AGAIN);
+	return rc;
 }

@@ -56,7 +56,9 @@ print_row(const struct store_history *entry, const bson_t *tallies)
 	if (!bson_iter_init(&iter, tallies))
 		return -1;
 	while (bson_iter_next(&iter)) {
-		if (BSON_ITER_HOLDS_DOCUMENT(&iter))
+		/* As in the result, what was put aside does not count. */
+		if (BSON_ITER_HOLDS_DOCUMENT(&iter) &&
+		    strcmp(bson_iter_key(&iter), COLLECTION_QUARANTINE) != 0)
 			add_counts(&iter, counts);
 	}
 	clock_format(entry->synced_at_ms, time);

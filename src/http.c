@@ -15,7 +15,6 @@ struct loop {
 	struct transfer *transfers;
 	size_t		 count;
 	size_t		 first;
-	size_t		 flying;
 	CURLM		*multi;
 };
 
@@ -35,7 +34,6 @@ finish_ended(struct loop *loop, struct error *err)
 		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE,
 		    &transfer);
 		curl_multi_remove_handle(loop->multi, transfer->handle);
-		loop->flying--;
 		transfer->phase = PHASE_DONE;
 		if (http_transfer_finish(transfer, code) == -1) {
 			*err = *transfer->err;
@@ -48,16 +46,7 @@ finish_ended(struct loop *loop, struct error *err)
 	return rc;
 }
 
-/* May one more run? */
-static bool
-has_room(const struct loop *loop)
-{
-	size_t limit = loop->transfers[0].config->max_active;
-
-	return limit == 0 || loop->flying < limit;
-}
-
-/* Starts what is due, as far as it may run side by side. */
+/* Starts what is due. */
 static int
 start_due(struct loop *loop, struct error *err)
 {
@@ -68,13 +57,12 @@ start_due(struct loop *loop, struct error *err)
 	while (loop->first < loop->count &&
 	    loop->transfers[loop->first].phase == PHASE_DONE)
 		loop->first++;
-	for (i = loop->first; i < loop->count && has_room(loop); i++) {
+	for (i = loop->first; i < loop->count; i++) {
 		transfer = &loop->transfers[i];
 		if (transfer->phase != PHASE_WAITING || transfer->due_ms > now)
 			continue;
 		if (http_transfer_start(transfer, loop->multi, err) == -1)
 			return http_transfer_prefix(transfer, err);
-		loop->flying++;
 	}
 	return 0;
 }
@@ -89,9 +77,6 @@ sleep_ms(const struct loop *loop)
 	wait = http_transfer_remaining_ms(&loop->transfers[0]);
 	if (wait < least)
 		least = wait;
-	/* What is due waits for others to end, of which libcurl tells. */
-	if (!has_room(loop))
-		return least;
 	for (i = loop->first; i < loop->count; i++) {
 		wait = loop->transfers[i].due_ms - now;
 		if (loop->transfers[i].phase == PHASE_WAITING && wait < least)

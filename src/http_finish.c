@@ -219,7 +219,7 @@ static int
 finish_final(struct transfer *transfer, long status)
 {
 	const struct http_sink *sink = transfer->request->sink;
-	struct error		err = { .status = STATUS_UNAVAILABLE };
+	struct error		err = *transfer->err;
 	char		       *url = NULL;
 	int			rc = 0;
 
@@ -249,7 +249,8 @@ finish_refused(struct transfer *transfer, long status)
 			 " out)";
 		is_denied = false;
 	}
-	if (is_denied)
+	/* A link may have run out, too. */
+	if (is_denied && !transfer->request->may_leave)
 		advice = http_advice(transfer->config);
 	error_set(transfer->err, is_denied ? STATUS_REFUSED :
 	    STATUS_UNAVAILABLE, "status %ld%s%s%s", status,
@@ -279,6 +280,9 @@ finish_success(struct transfer *transfer)
 	}
 	if (transfer->answer != NULL)
 		http_answer_fill(transfer);
+	if (request->sink->unmeasured != NULL && !transfer->is_gzip &&
+	    is_length_unknown(transfer))
+		request->sink->unmeasured(request->ctx);
 	if (request->sink->end(request->ctx, transfer->url, &next,
 	    transfer->err) == -1) {
 		/* A gzip trailer, too, says that the body is complete. */

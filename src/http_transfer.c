@@ -59,8 +59,10 @@ http_transfer_is_bare(const struct transfer *transfer)
 int
 http_shown_bytes(const struct transfer *transfer, const char *url)
 {
-	return (int)(http_transfer_is_bare(transfer) ||
-	    transfer->request->may_leave ? strcspn(url, "?") : strlen(url));
+	bool is_secret = http_transfer_is_bare(transfer) ||
+	    transfer->request->may_leave || transfer->call != NULL;
+
+	return (int)(is_secret ? strcspn(url, "?") : strlen(url));
 }
 
 bool

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "collection.h"
 #include "instant.h"
 #include "number.h"
@@ -20,6 +21,7 @@
 /* Longest times: a poll's wait a day, an overlap thirty. */
 #define MAX_POLL_WAIT_MS (24LL * 60 * 60 * 1000)
 #define MAX_OVERLAP_MS	 (30 * MAX_POLL_WAIT_MS)
+#define US_PER_MS	 1000
 
 static const char resource_type_rule[] =
     "want FHIR resource types between commas, as in Patient,Condition";
@@ -229,9 +231,10 @@ options_set_since(struct options *opts, const char *value)
 {
 	int64_t us;
 
-	if (strcmp(value, "auto") != 0 && !instant_parse(value, &us))
-		return "want auto, or an instant with its zone, as in "
-		       "2025-04-10T08:30:00Z";
+	if (strcmp(value, "auto") != 0 && (!instant_parse(value, &us) ||
+	    us / US_PER_MS > clock_now_ms()))
+		return "want auto, or an instant that is past, with its zone, "
+		       "as in 2025-04-10T08:30:00Z";
 	opts->bulk.since = value;
 	return NULL;
 }
@@ -372,6 +375,27 @@ check_api(struct parse *parse)
 	}
 }
 
+/* A filter of a type that is not asked for narrows nothing. */
+static void
+check_filters(struct parse *parse)
+{
+	const struct bulk_options *bulk = &parse->opts->bulk;
+	char			  *type, shown[MAX_SHOWN_BYTES];
+	size_t			   i;
+
+	if (bulk->types == NULL)
+		return;
+	for (i = 0; bulk->filters != NULL && bulk->filters[i] != NULL; i++) {
+		type = xstrndup(bulk->filters[i],
+		    strcspn(bulk->filters[i], "?"));
+		if (!words_has(bulk->types, type))
+			options_fault(parse, "--type-filter: want filters of"
+			    " the types of --type; have \"%s\"",
+			    options_shown(shown, type));
+		free(type);
+	}
+}
+
 static void
 check_smart(struct parse *parse)
 {
@@ -418,5 +442,6 @@ options_check_bulk(struct parse *parse)
 	    strcmp(bulk->since, "auto") != 0))
 		options_fault(parse, "--reconcile-every: want --since auto"
 		    " with it");
+	check_filters(parse);
 	check_smart(parse);
 }

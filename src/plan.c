@@ -163,8 +163,12 @@ decide_known(const struct join *join, const struct staged *staged,
 {
 	if (staged->is_delete)
 		return state->is_deleted ? 0 : plan_delete(join, state, err);
-	if (state->is_deleted ||
-	    memcmp(state->hash, staged->hash, HASH_BYTES) != 0)
+	/* What is there is there, however old: a tombstone is no newer state
+	 * of it. */
+	if (state->is_deleted)
+		return plan_put(join, staged, ACT_UPDATE,
+		    &join->tally->updated, err);
+	if (memcmp(state->hash, staged->hash, HASH_BYTES) != 0)
 		return plan_change(join, staged, err);
 	join->tally->unchanged++;
 	return 0;

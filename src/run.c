@@ -119,6 +119,10 @@ run_plan(struct run *run, size_t first, struct error *err)
 		if (plan_collection(run->stage, run->store, &run->tallies[i],
 		    err) == -1)
 			return -1;
+		if (run->tallies[i].stale > 0)
+			log_info("%s: %" PRIu64 " skipped: older, or with fewer"
+			    " elements, than what the store has",
+			    run->tallies[i].name, run->tallies[i].stale);
 	}
 	return 0;
 }

@@ -1,8 +1,10 @@
 /* A run of the bulk mode. */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bulk.h"
+#include "bulk_mark.h"
 #include "collection.h"
 #include "fhir.h"
 #include "hash.h"
@@ -10,6 +12,10 @@
 #include "log.h"
 #include "planned.h"
 #include "run_int.h"
+
+/* Business keys that stand in several resources and are named in the log, of a
+ * type. */
+#define MAX_DOUBLED_LOGGED 100
 
 /* The list of the stage for the resources of a type, by business key. */
 struct restage {
@@ -48,6 +54,32 @@ restage_one(void *ctx, const char *key, const bson_t *data, struct error *err)
 	return stage_add(restage->stage, (int)restage->list, &doc, err);
 }
 
+/* A group has the business key of its resource: of two one is lost. */
+static int
+warn_of_doubles(struct run *run, enum collection list, struct error *err)
+{
+	struct stage_cursor *cursor;
+	struct staged	     staged;
+	unsigned	     doubled = 0;
+	int		     rc;
+
+	if (stage_cursor_open(run->stage, (int)list, &cursor, err) == -1)
+		return -1;
+	while ((rc = stage_cursor_next(cursor, &staged, err)) == 1) {
+		if (staged.duplicates > 0 && ++doubled <= MAX_DOUBLED_LOGGED)
+			log_warn("%s: %" PRIu64 " resources have the business"
+			    " key \"%s\"; the last one counts",
+			    collection_resource_type(list),
+			    staged.duplicates + 1, staged.key);
+	}
+	if (doubled > MAX_DOUBLED_LOGGED)
+		log_warn("%s: %u more business keys stand in several"
+		    " resources", collection_resource_type(list),
+		    doubled - MAX_DOUBLED_LOGGED);
+	stage_cursor_close(cursor);
+	return rc;
+}
+
 /* Restages a type, as it will be with the plan of list. */
 static int
 restage_type(struct run *run, struct restage *restage, int list,
@@ -57,7 +89,9 @@ restage_type(struct run *run, struct restage *restage, int list,
 	    collection_resource_type(restage->list), restage_one, restage,
 	    err) == -1)
 		return -1;
-	return stage_finish(run->stage, (int)restage->list, err);
+	if (stage_finish(run->stage, (int)restage->list, err) == -1)
+		return -1;
+	return warn_of_doubles(run, restage->list, err);
 }
 
 /* The list of the run's tally with that name, or -1. */
@@ -114,9 +148,9 @@ find_converted(const struct run *run, struct bulk *bulk,
 	return 0;
 }
 
-/* The groups of a store come from one kind of upstream. */
+/* Does the store follow the three lists of the api mode?  1, 0, -1. */
 static int
-check_store(struct run *run, struct error *err)
+follows_lists(struct run *run, struct error *err)
 {
 	struct store_counts counts;
 	enum collection	    i;
@@ -126,13 +160,22 @@ check_store(struct run *run, struct error *err)
 		    err) == -1)
 			return -1;
 		if (counts.live > 0)
-			return error_set(err, STATUS_USAGE, "store %s follows"
-			    " the three lists of --mode api (%s has records);"
-			    " want another --store for --mode bulk with these"
-			    " types", store_name(run->store),
-			    collection_name(i));
+			return 1;
 	}
 	return 0;
+}
+
+/* The groups of a store come from one kind of upstream. */
+static int
+check_store(struct run *run, struct error *err)
+{
+	int rc;
+
+	rc = follows_lists(run, err);
+	return rc != 1 ? rc : error_set(err, STATUS_USAGE,
+	    "store %s follows the three lists of --mode api; want another"
+	    " --store for --mode bulk with these types",
+	    store_name(run->store));
 }
 
 static int
@@ -156,10 +199,17 @@ convert(struct run *run, struct bulk *bulk, struct error *err)
 int
 run_restage(struct run *run, struct error *err)
 {
-	int	 lists[COLLECTION_RAW_MAX];
-	uint64_t count;
-	int	 none, i;
+	int	    lists[COLLECTION_RAW_MAX];
+	uint64_t    count;
+	const char *types[COLLECTION_RAW_MAX];
+	bool	    has_all;
+	int	    none, i, rc;
 
+	rc = follows_lists(run, err);
+	if (rc != 0)
+		return rc == 1 ? 0 : -1;
+	for (i = 0; i < COLLECTION_RAW_MAX; i++)
+		types[i] = collection_resource_type(i);
 	/* A list without a plan: the records are as they are. */
 	none = stage_add_list(run->stage, err);
 	if (none == -1)
@@ -168,7 +218,15 @@ run_restage(struct run *run, struct error *err)
 		lists[i] = none;
 	if (restage_all(run, lists, &count, err) == -1)
 		return -1;
-	return count > 0;
+	if (count == 0)
+		return 0;
+	if (bulk_mark_has_all(run->store, types, COLLECTION_RAW_MAX, &has_all,
+	    err) == -1)
+		return -1;
+	return has_all ? 1 : error_set(err, STATUS_USAGE, "store %s: reconvert"
+	    " wants all resources of %s, %s and %s; a full export of these"
+	    " types gets them", store_name(run->store), types[0], types[1],
+	    types[2]);
 }
 
 static int

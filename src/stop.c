@@ -71,7 +71,7 @@ stop_check(enum status late, struct error *err)
 		    strsignal(caught));
 	if (deadline != INT64_MAX && clock_monotonic_ms() >= deadline)
 		return error_set(err, late, "the deadline (--deadline) of %.1f"
-		    " s has passed", (double)allowed_ms / 1000);
+		    " s has passed; allow more", (double)allowed_ms / 1000);
 	return 0;
 }
 

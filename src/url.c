@@ -9,6 +9,9 @@
 #include "url.h"
 #include "xalloc.h"
 
+/* Bytes of a link that a message shows. */
+#define MAX_SHOWN_URL 256
+
 static CURLU *
 handle_new(void)
 {
@@ -66,6 +69,15 @@ url_below(const char *base, const char *path)
 	return xasprintf("%.*s/%s", (int)len, base, path);
 }
 
+/* Bytes of what is no URL that a message shows; its query may be a secret. */
+static int
+shown_bytes(const char *reference)
+{
+	size_t len = strcspn(reference, "?");
+
+	return (int)(len < MAX_SHOWN_URL ? len : MAX_SHOWN_URL);
+}
+
 int
 url_resolve(const char *base, const char *reference, char **out,
     struct error *err)
@@ -90,7 +102,8 @@ url_resolve(const char *base, const char *reference, char **out,
 		code = curl_url_set(handle, CURLUPART_FRAGMENT, NULL, 0);
 	if (code != CURLUE_OK) {
 		error_set(err, STATUS_PROTOCOL, "a link that is no http(s)"
-		    " URL (%s): %.256s", curl_url_strerror(code), reference);
+		    " URL (%s): %.*s", curl_url_strerror(code),
+		    shown_bytes(reference), reference);
 		goto out;
 	}
 	if (has_part(handle, CURLUPART_USER) ||

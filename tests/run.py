@@ -23,6 +23,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CHECK_LINE = re.compile(r"Checks: (\d+), Failures: (\d+), Errors: (\d+)")
@@ -46,10 +47,13 @@ VALGRIND = [
 def run_unit(program, prefix=()):
     """Runs one Check program: (passed, failed)."""
     environment = dict(os.environ, CK_FORK="no" if prefix else "yes")
-    done = subprocess.run([*prefix, program], text=True, check=False,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          env=environment)
-    found = CHECK_LINE.search(done.stdout)
+    # A file, not a pipe: what a test has left behind may hold that open.
+    with tempfile.TemporaryFile("w+", errors="replace") as output:
+        done = subprocess.run([*prefix, program], check=False, stdout=output,
+                              stderr=subprocess.STDOUT, env=environment)
+        output.seek(0)
+        text = output.read()
+    found = CHECK_LINE.search(text)
     checks, failures, errors = map(int, found.groups()) if found else (0, 0, 0)
     bad = failures + errors
     if done.returncode != 0 and bad == 0:
@@ -58,7 +62,7 @@ def run_unit(program, prefix=()):
     print(f"{name}: {checks - failures - errors} passed, {bad} failed",
           flush=True)
     if bad or checks == 0:
-        print(done.stdout)
+        print(text)
     return checks - failures - errors, max(bad, int(checks == 0))
 
 
@@ -94,6 +98,8 @@ def main():
     parser.add_argument("--only", choices=["unit", "system", *APART])
     parser.add_argument("--store", choices=["sqlite", "mongodb"],
                         default="sqlite")
+    parser.add_argument("--every", type=int, default=1, metavar="N",
+                        help="of the system tests run each Nth only")
     parser.add_argument("pytest", nargs="*", help="arguments for pytest")
     arguments = parser.parse_args()
     build = (ROOT / arguments.build).resolve()
@@ -120,7 +126,8 @@ def main():
         tests = ([f"tests/{arguments.only}"] if is_apart else
                  STORE_SYSTEM if is_mongodb else ["tests/system"])
         counts = run_pytest(tests, build / "nompd-sync", arguments.store,
-                            arguments.pytest)
+                            arguments.pytest if arguments.every == 1 else
+                            [*arguments.pytest, f"--every={arguments.every}"])
         passed, failed = passed + counts[0], failed + counts[1]
         skipped = counts[2]
     tail = f", {skipped} skipped" if skipped else ""

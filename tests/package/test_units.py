@@ -8,7 +8,7 @@ SERVICES = ("nompd-sync.service", "nompd-serve.service")
 UNITS = SERVICES + ("nompd-sync.timer", "nompd-serve.socket")
 # systemd-analyze's scale: 0 is best, up to 100; below 50 is "OK".
 MAX_EXPOSURE = 20
-DROP_IN = "/etc/systemd/system/nompd-sync.service.d/bulk.conf"
+DROP_IN = "/etc/systemd/system/nompd-sync.service.d/nompd-bulk.conf"
 
 
 def verify(root, *units):
@@ -44,11 +44,11 @@ def test_exposure(installed, unit):
 def test_bulk_drop_in(changed):
     """The drop-in of the examples is understood, and no less strict."""
     changed.run("mkdir", "-p", DROP_IN.rsplit("/", 1)[0])
-    changed.run("cp", "/usr/share/doc/nompd-sync/examples/systemd/bulk.conf",
+    changed.run("cp", "/usr/share/doc/nompd-sync/examples/systemd/nompd-bulk.conf",
                 DROP_IN)
     assert verify(changed, "nompd-sync.service") == ""
     text = changed.output("systemd-analyze", "cat-config",
-                          "systemd/system/nompd-sync.service.d/bulk.conf")
+                          "systemd/system/nompd-sync.service.d/nompd-bulk.conf")
     assert "ExecStart=/usr/bin/nompd-sync --private-key-file" in text
     exposure(changed, "nompd-sync.service")
 

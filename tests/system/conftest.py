@@ -231,6 +231,11 @@ def pytest_configure(config):
         " store; with another it is no test, and not among those that run")
 
 
+def pytest_addoption(parser):
+    parser.addoption("--every", type=int, default=1, metavar="N",
+                     help="run each Nth test only")
+
+
 def pytest_collection_modifyitems(config, items):
     def is_one(item):
         return all(mark.args == (KIND.name,)
@@ -239,6 +244,11 @@ def pytest_collection_modifyitems(config, items):
     if others:
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if is_one(item)]
+    every = config.getoption("--every")
+    if every > 1:
+        config.hook.pytest_deselected(
+            items=[item for i, item in enumerate(items) if i % every])
+        items[:] = items[::every]
 
 
 # Fixtures

@@ -4,7 +4,7 @@ import json
 import pytest
 
 import upstream as up
-from bulk_server import Export, File, patient
+from bulk_server import Export, File, patient, resource
 from conftest import EMPTY, FILLED, KEY
 from upstream import number
 
@@ -265,6 +265,33 @@ def test_conversion_of_some_types(bulk, server):
     assert len(groups(bulk)) == 6
 
 
+def test_a_part_of_the_server_deletes_nothing(bulk, server):
+    """What a part does not have is not gone."""
+    types = ("PlanDefinition", "ActivityDefinition", "RegulatedAuthorization")
+
+    def definitions(*ids):
+        return [File(type, [resource(type, id, identifier=[{"value": id}])
+                            for id in ids]) for type in types]
+    args = ("--type", ",".join(types))
+    server.exports = [
+        Export(definitions("a", "b", "c"), time="2025-01-01T00:00:00Z"),
+        Export(definitions("a"), time="2025-01-02T00:00:00Z"),
+        Export(definitions("a", "b"), time="2025-01-04T00:00:00Z")]
+    assert bulk.run(*args).status == 0
+    all_of_it = groups(bulk)
+    before = bulk.dump()
+    for part in (("--type-filter", "PlanDefinition?name=a"),
+                 ("--group", "g"), ("--patients",), ("--elements", "id")):
+        bulk.run(*args, *part).failed(64, "another level", "--save merge")
+    assert bulk.dump() == before and len(server.jobs) == 1
+    ended = bulk.run(*args, "--type-filter", "PlanDefinition?name=a",
+                     "--save", "merge")
+    assert ended.counts == (0, 0, 3, 0)
+    assert "no conversion" in ended.err
+    assert groups(bulk) == all_of_it
+    assert bulk.run(*args).counts == (0, 0, 10, 5)
+
+
 def test_conversion_after_an_increment(bulk, server):
     """One activity changes, and with it the group of the plan that names it."""
     put_all(server.world, sum(FILLED, []))
@@ -274,3 +301,28 @@ def test_conversion_after_an_increment(bulk, server):
     assert bulk.run("--since", "auto", "--overlap", "0s").result[
         "updated"] == 2
     assert "424242" in bulk.show("TreatmentGroups", "p2")
+
+
+def test_reconvert_wants_all(bulk, server):
+    """Groups are not made of a part of what they are made of."""
+    put_all(server.world, sum(FILLED, []))
+    assert bulk.run("--type", "PlanDefinition").status == 0
+    bulk.run("reconvert").failed(64, "full export", "ActivityDefinition")
+    server.world.pass_time()
+    assert bulk.run().status == 0
+    made = groups(bulk)
+    assert bulk.run("reconvert").status == 0
+    assert groups(bulk) == made
+
+
+def test_one_business_key_twice(bulk, server):
+    """A group is made of the last one, and the log says so."""
+    put_all(server.world, sum(FILLED, []))
+    types = ("PlanDefinition", "ActivityDefinition", "RegulatedAuthorization")
+    server.exports = [Export([File(type, [
+        resource(type, id, identifier=[{"value": "same"}])
+        for id in ("a", "b")]) for type in types])]
+    ended = bulk.run()
+    assert ended.counts == (8, 0, 0, 0)
+    for type in types:
+        assert f'{type}: 2 resources have the business key "same"' in ended.err

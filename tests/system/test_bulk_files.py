@@ -193,6 +193,35 @@ def test_files_on_another_server(bulk, server, storage, token):
     assert "x-api-key" not in storage.requests()[0].headers
 
 
+def test_a_fresh_link_to_another_server(bulk, server, storage):
+    """No key there, although the first link was one of the server's own."""
+    server.signs = True
+    file = three(expired=1)
+    server.exports = [Export([file])]
+
+    def moved(request, path, query, answer=server.job_answer):
+        if server.job.manifests == 1:
+            file.at = storage
+        return answer(request, path, query)
+    server.job_answer = moved
+    assert bulk.run().counts == (3, 0, 0, 0)
+    assert len(storage.requests()) == 1
+    assert "x-api-key" not in storage.requests()[0].headers
+
+
+def test_a_redirect_to_storage_where_it_is_cut(bulk, server, storage):
+    """It is fetched again by the link, and the key stays behind again."""
+    storage.script("/blob/1", Answer(ndjson(THREE)[:-9]),
+                   Answer(ndjson(THREE)))
+    server.exports = [Export([three(script=[Answer(status=302, headers=[
+        ("Location", f"{storage.origin}/blob/1")])] * 2)])]
+    assert bulk.run().counts == (3, 0, 0, 0)
+    assert server.downloads() == {(0, "output", 0): 2}
+    assert len(storage.requests()) == 2
+    for request in storage.requests():
+        assert "x-api-key" not in request.headers
+
+
 def test_links_are_secrets(bulk, server, storage):
     """Also in the words of a failure."""
     server.signs = True
@@ -287,7 +316,7 @@ def test_quarantine(bulk, server, name):
     found = json.loads(bulk.show("Quarantine", kept[0].key))["Data"]
     assert found["Type"] == "Patient"
     assert found["Line"] in (1, 2, 3)
-    assert "/files/0/output/1" in found["File"]
+    assert found["File"] == "Patient file 2"
     assert found["Reason"]
     if name in ("not JSON", "another type", "no id", "HTML"):
         assert found["Text"] == file.body.decode().splitlines()[
@@ -406,6 +435,7 @@ def test_older_never_overwrites_newer(bulk, server, args):
                              time=LATER)]
     ended = bulk.run(*args)
     assert ended.counts[:2] == (0, 0) and ended.counts[3] == 0
+    assert "Patient: 1 skipped: older" in ended.err
     assert bulk.records("Patient")["1"]["name"] == "new"
 
 
@@ -507,6 +537,9 @@ DELETED = {
     "no URL": entry(method="DELETE"),
     "not a transaction": dumps(dict(
         deletions("Patient/1"), type="searchset")),
+    "no list": dumps(dict(
+        deletions(), entry=deletions("Patient/1")["entry"][0])),
+    "no object": dumps(dict(deletions(), entry=["Patient/1"])),
 }
 
 
@@ -551,7 +584,70 @@ def test_all_issues_are_said(bulk, server):
     fails(bulk, server, 76, "first word", "second word")
 
 
+def test_many_words_of_the_server(bulk, server):
+    """They do not fill the log."""
+    server.exports = [Export([three()], outcome=[File("OperationOutcome", [
+        issue("informational", f"no. {i}", "information")
+        for i in range(500)])])]
+    ended = bulk.run()
+    assert ended.counts == (3, 0, 0, 0)
+    assert ended.err.count("no. ") == 100
+    assert "not shown" in ended.err
+    assert len(bulk.last_bulk()["Messages"]) == 100
+
+
 def test_a_broken_file_of_messages(bulk, server):
     server.exports = [Export([three()], error=[
         lines("nonsense", type="OperationOutcome")])]
     fails(bulk, server, 76, "line 1")
+
+
+# A file of which nothing tells where it ends
+
+@pytest.mark.parametrize("count,deleted", [(False, 0), (2, 1)])
+def test_a_body_without_its_length(bulk, server, count, deleted):
+    """What is absent may have been cut off, unless the manifest counts."""
+    server.exports = [Export([three()])]
+    assert bulk.run().counts == (3, 0, 0, 0)
+    raw = b"HTTP/1.0 200 OK\r\n\r\n" + to_bytes(ndjson(THREE[:2]))
+    server.exports = [Export([File("Patient", THREE[:2], count=count,
+                                   script=[Answer(raw=raw)])], time=LATER)]
+    ended = bulk.run()
+    assert ended.counts == (0, 0, 2, deleted), ended.err
+    assert ("came without its length" in ended.err) == (not count)
+    assert bulk.last_bulk()["Complete"] == bool(count)
+
+
+def test_the_quarantine_of_another_type(bulk, server):
+    """Only a full export of its type can tell that a bad line is gone."""
+    args = ("--on-bad-record", "quarantine", "--type", "Patient")
+    server.exports = [Export([lines(LINES[0], "nonsense")])]
+    assert bulk.run(*args).status == 0
+    server.exports = [Export([File("Condition", [
+        {"resourceType": "Condition", "id": "c"}])], time=LATER)]
+    assert bulk.run("--type", "Condition").status == 0
+    assert len(bulk.records("Quarantine")) == 1
+    server.exports = [Export([lines(LINES[0])], time="2025-03-01T00:00:00Z")]
+    assert bulk.run("--type", "Patient").status == 0
+    assert bulk.records("Quarantine") == {}
+
+
+def test_a_tombstone_comes_back_older(bulk, server):
+    """What a server has is there, whatever its age."""
+    def export(time, *versions):
+        return [Export([File("Patient", [
+            patient(str(n), n) for n in versions])], time=time)]
+    server.exports = export("2025-01-01T00:00:00Z", 7, 8)
+    assert bulk.run().counts == (2, 0, 0, 0)
+    server.exports = export("2025-01-02T00:00:00Z", 8)
+    assert bulk.run().counts == (0, 0, 1, 1)
+    server.exports = [Export([File("Patient", [
+        patient("7", 3), patient("8", 8)])],
+        time="2025-01-03T00:00:00Z")]
+    assert bulk.run().counts == (0, 1, 1, 0)
+
+
+def test_a_time_far_ahead(bulk, server):
+    """It would make each later export an old one."""
+    server.exports = [Export([three()], time="2999-01-01T00:00:00Z")]
+    fails(bulk, server, 76, "2999", "ahead")

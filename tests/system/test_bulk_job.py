@@ -408,3 +408,18 @@ def test_published_before_deletion(bulk, server):
     assert set(bulk.records("Patient")) == {"1"}
     gate.set()
     assert bulk.finish(process).counts == (1, 0, 0, 0)
+
+
+@pytest.mark.parametrize("status", [302, 403, 500])
+def test_the_query_of_a_poll_url_is_a_secret(bulk, server, status):
+    """As that of a file's link: it may be all that is asked for."""
+    def kick_off(*args, made=server.kick_off):
+        answer = made(*args)
+        answer.headers = [(name, value + "?sig=" + server.secret("sig-"))
+                          for name, value in answer.headers]
+        return answer
+    server.kick_off = kick_off
+    server.polls = [in_progress(), Answer(status=status, headers=[
+        ("Location", "http://127.0.0.2:1/")])]
+    fails(bulk, server, (69, 76, 77), "/jobs/0", deleted=None,
+          args=("--log-level", "debug"))

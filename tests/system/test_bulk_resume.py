@@ -1,12 +1,13 @@
 """Runs that are killed, stopped or fail in the middle, and the next ones."""
 import random
 import signal
+import sqlite3
 import stat
 import subprocess
 
 import pytest
 
-from bulk_server import Export, File, deletions, in_progress, patient
+from bulk_server import Export, File, Job, deletions, in_progress, patient
 from conftest import KIND
 from stores import content, copy_store, few, summary
 from upstream import Answer
@@ -54,6 +55,82 @@ def test_killed_at_a_file(bulk, server, at):
         (0, "output", i): 2 if i == at else 1 for i in range(FILES)}
     assert server.job.is_deleted
     assert bulk.spooled() == []
+
+
+def turn(job):
+    """From now on the manifest has its files the other way round."""
+    make = job.manifest
+
+    def turned(number):
+        page = make(number)
+        page["output"].reverse()
+        return page
+    job.manifest = turned
+
+
+@pytest.mark.only_store("sqlite")
+def test_a_job_that_cannot_be_noted(bulk, server):
+    """Nobody would find it again."""
+    assert bulk.run("init").status == 0
+    with sqlite3.connect(bulk.store) as db:
+        db.execute("CREATE TABLE SyncNotes (_id TEXT NOT NULL PRIMARY KEY,"
+                   " Data BLOB NOT NULL CHECK (_id IS NULL))")
+    server.exports = [Export(files())]
+    bulk.run().failed(74, "SyncNotes")
+    assert server.job.is_deleted
+    assert bulk.spooled() == []
+
+
+@pytest.mark.parametrize("signs", [False, True])
+def test_files_in_another_order(bulk, server, signs):
+    """What is here is not taken for what has its place now."""
+    server.signs = signs
+    server.exports = [Export(files(5))]
+    hold(server, 3)
+    process = bulk.start(*ONE)
+    server.wait_for_file(3)
+    kill(bulk, process)
+    turn(server.job)
+    assert bulk.run(*ONE).counts == (15, 0, 0, 0)
+    assert set(bulk.records("Patient")) == whole(5)
+    # The one in the middle.
+    assert server.downloads()[0, "output", 2] == 1
+
+
+def test_files_that_differ_in_their_query_alone(bulk, server, monkeypatch):
+    """It tells the files apart, as long as it stays the same."""
+    def file_url(job, kind, index):
+        return f"{server.url}/files/0/{kind}/0?of={index}"
+
+    def download(request, path, query):
+        asked.append(int(query.partition("=")[2]))
+        return server.job.export.files["output"][asked[-1]].answer(1)
+    asked = []
+    monkeypatch.setattr(Job, "file_url", file_url)
+    monkeypatch.setattr(server, "download", download)
+    server.exports = [Export(files(5))]
+    hold(server, 3)
+    process = bulk.start(*ONE)
+    server.wait_for_file(0, count=4)
+    kill(bulk, process)
+    turn(server.job)
+    assert bulk.run(*ONE).counts == (15, 0, 0, 0)
+    assert set(bulk.records("Patient")) == whole(5)
+    assert asked == [0, 1, 2, 3, 4, 3, 1, 0]
+
+
+def test_a_fresh_manifest_in_another_order(bulk, server):
+    server.signs = True
+    server.exports = [Export(files(4))]
+    server.exports[0].files["output"][2].expired = 1
+
+    def turning(request, path, query, answer=server.job_answer):
+        if server.job.manifests == 1 and request.method == "GET":
+            turn(server.job)
+        return answer(request, path, query)
+    server.job_answer = turning
+    bulk.run(*ONE).failed(76, "order")
+    assert bulk.dump().records == {}
 
 
 def test_killed_while_polling(bulk, server):
@@ -278,6 +355,19 @@ def test_spool(bulk, server):
     gate.set()
     assert bulk.finish(process).counts == (3 * FILES, 0, 0, 0)
     assert not place.exists() or list(place.iterdir()) == []
+
+
+def test_a_spool_of_two_stores(bulk, server):
+    """The files of one never get into the other."""
+    server.exports = [Export(files())]
+    hold(server, 3)
+    place = bulk.folder / "elsewhere"
+    process = bulk.start(*ONE, "--spool", place)
+    server.wait_for_file(3)
+    other = f"sqlite:{bulk.folder / 'other.db'}"
+    bulk.run("--spool", place, "--store", other).failed(75, "in use", "store")
+    assert process.poll() is None
+    kill(bulk, process)
 
 
 def test_a_spool_that_cannot_be_made(bulk, server):

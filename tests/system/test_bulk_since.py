@@ -80,6 +80,20 @@ def test_a_timestamp(bulk, server, world, text):
     assert [job.since() for job in server.jobs] == [text, text]
 
 
+def test_a_timestamp_after_the_bookmark(bulk, server, world):
+    """What changed between both is not lost: the bookmark stays."""
+    assert auto(bulk).status == 0
+    world.pass_time()
+    world.put("Patient", "between")
+    world.pass_time(60 * MINUTES)
+    assert bulk.run("--since", world.instant(world.now)).status == 0
+    assert "between" not in bulk.records("Patient")
+    world.pass_time()
+    assert auto(bulk).status == 0
+    assert "between" in bulk.records("Patient")
+    assert asked(server)[2] < asked(server)[1]
+
+
 def test_since_of_the_environment(bulk, server, world):
     env = {"NOMPD_SINCE": "auto", "NOMPD_OVERLAP": "0s"}
     assert bulk.run(env=env).status == 0

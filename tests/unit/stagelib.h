@@ -23,6 +23,8 @@ struct item {
 	const char	*meta;	/* NULL: none */
 	bool		 is_deleted;
 };
+/* The end of a list of them. */
+#define NO_ITEM { .key = NULL }
 
 static inline bson_t *
 item_doc(const struct item *item)

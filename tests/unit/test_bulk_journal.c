@@ -66,6 +66,8 @@ add(unsigned number, uint64_t bytes, uint8_t fill)
 
 	memset(note.digest, fill, HASH_BYTES);
 	note.digest[0] = 0xab;
+	memset(note.link, fill, HASH_BYTES);
+	note.link[HASH_BYTES - 1] = 0xcd;
 	CHECK(bulk_journal_add(store, &note, &err));
 }
 
@@ -78,6 +80,8 @@ list_file(void *ctx, const struct bulk_file_note *note, struct error *error)
 	(void)error;
 	ck_assert_uint_eq(note->digest[0], 0xab);
 	ck_assert_uint_eq(note->digest[1], note->digest[HASH_BYTES - 1]);
+	ck_assert_uint_eq(note->link[0], note->digest[1]);
+	ck_assert_uint_eq(note->link[HASH_BYTES - 1], 0xcd);
 	buf_print(list, "%s%u:%llu:%d", list->len > 0 ? " " : "",
 	    note->number, (unsigned long long)note->bytes, note->digest[1]);
 	return 0;
@@ -121,7 +125,6 @@ START_TEST(none)
 {
 	job_is(NULL);
 	files_are("");
-	CHECK(bulk_journal_forget_files(store, &err));
 	CHECK(bulk_journal_end(store, &err));
 	job_is(NULL);
 	/* Nor in a store that is not there. */
@@ -193,11 +196,6 @@ START_TEST(forgotten)
 	put_note("other", "{'a':1}");
 	put_note("bulk", "{'a':1}");
 	put_note("bulk0", "{'a':1}");
-	CHECK(bulk_journal_forget_files(store, &err));
-	files_are("");
-	job_is(URL);
-	add(2, 1, 1);
-	files_are("2:1:1");
 	CHECK(bulk_journal_end(store, &err));
 	job_is(NULL);
 	files_are("");
@@ -262,7 +260,9 @@ static const char *const files[] = {
 	"{'Number':5,'Bytes':1,'Digest':''}",
 	"{'Number':5,'Bytes':1,'Digest':'ab'}",
 	"{'Number':5,'Bytes':1,'Digest':'" DIGEST "ab'}",
-	"{'Number':5,'Bytes':1,'Digest':'x" DIGEST "'}",
+	"{'Number':5,'Bytes':1,'Digest':'x" DIGEST "','Link':'" DIGEST "'}",
+	"{'Number':5,'Bytes':1,'Digest':'" DIGEST "'}",
+	"{'Number':5,'Bytes':1,'Digest':'" DIGEST "','Link':'x'}",
 };
 
 /* A file note that cannot be understood hides none of the others. */

@@ -68,6 +68,8 @@ mark_is(const char *source, struct bulk_mark expected)
 	complete "}}"
 #define FULL(time)    OF(SOURCE, time, "true", "true")
 #define PART(time)    OF(SOURCE, time, "false", "true")
+#define GAP(time) "{'Bulk':{'Source':'" SOURCE "','TransactionTime':'" time \
+	"','Full':false,'Complete':false,'Gap':true}}"
 #define OTHER(time)   OF("http://h/$export", time, "true", "true")
 
 /* Entries in the order of the runs, and the mark that comes of them. */
@@ -89,6 +91,8 @@ static const struct {
 	    { true, LATER_US, true, 3 } },
 	{ { PART(TIME), PART(TIME), FULL(LATER) },
 	    { true, LATER_US, true, 0 } },
+	/* One that left out what changed before its own time. */
+	{ { FULL(TIME), PART(TIME), GAP(LATER) }, { true, TIME_US, true, 2 } },
 	/* Of another source: the whole text counts. */
 	{ { OTHER(TIME) }, { 0 } },
 	{ { FULL(TIME), OTHER(LATER) }, { true, TIME_US, true, 0 } },
@@ -154,6 +158,83 @@ START_TEST(counts_no_further)
 }
 END_TEST
 
+static const struct {
+	const char *last;
+	const char *asked;
+	bool	    is_other;
+} scopes[] = {
+	{ NULL, "u/$export", false },
+	{ "u/$export", "u/$export", false },
+	{ "u/$export _type=A", "u/$export _type=A,B", false },
+	{ "u/$export _type=A", "u/$export", false },
+	{ "u/$export", "u/$export _type=A", false },
+	{ "u/$export _type=A _elements=id", "u/$export _elements=id", false },
+	{ "u/$export", "u/$export _elements=id", true },
+	{ "u/$export _type=A", "u/$export _type=A _typeFilter=A?x=1", true },
+	{ "u/$export", "u/Group/g/$export", true },
+	{ "u/Group/g/$export", "u/Group/h/$export", true },
+	{ "u/$export", "v/$export", true },
+	{ "u/$exports", "u/$export", true },
+};
+
+/* The last bulk run counts, not those before it, nor runs of another mode. */
+START_TEST(scope)
+{
+	struct store *store;
+	char	     *json;
+	bool	      is_other;
+
+	store_close(open_store(STORE_WRITE));
+	if (scopes[_i].last != NULL) {
+		add_json(OTHER(TIME));
+		json = xasprintf("{'Bulk':{'Source':'%s'}}", scopes[_i].last);
+		add_json(json);
+		free(json);
+	}
+	add_json("{'PlanDefinitions':{}}");
+	store = open_store(STORE_READ);
+	CHECK(store_begin(store, &err));
+	CHECK(bulk_mark_is_other_scope(store, scopes[_i].asked, &is_other,
+	    &err));
+	ck_assert_int_eq(is_other, scopes[_i].is_other);
+	store_close(store);
+}
+END_TEST
+
+#define RUN(tallies, complete) "{" tallies "'Bulk':{'Complete':" complete "}}"
+
+static const struct {
+	const char *entries[MAX_ENTRIES];
+	bool	    has_all;
+} complete[] = {
+	{ { NULL }, false },
+	{ { RUN("'A':{},", "true") }, false },
+	{ { RUN("'A':{},'B':{},", "true") }, true },
+	{ { RUN("'A':{},", "true"), RUN("'B':{},", "true") }, true },
+	{ { RUN("'A':{},'B':{},", "true"), RUN("'B':{},", "false") }, false },
+	{ { RUN("'A':{},'B':{},", "false"), RUN("'B':{},", "true") }, false },
+	{ { RUN("'A':{},'B':{},", "true"), RUN("'C':{},", "false") }, true },
+	{ { RUN("'A':{},'B':{},", "true"), "{'A':{}}" }, true },
+};
+
+START_TEST(has_all)
+{
+	static const char *const types[] = { "A", "B" };
+	struct store		*store;
+	bool			 is_so;
+	int			 i;
+
+	store_close(open_store(STORE_WRITE));
+	for (i = 0; complete[_i].entries[i] != NULL; i++)
+		add_json(complete[_i].entries[i]);
+	store = open_store(STORE_READ);
+	CHECK(store_begin(store, &err));
+	CHECK(bulk_mark_has_all(store, types, 2, &is_so, &err));
+	ck_assert_int_eq(is_so, complete[_i].has_all);
+	store_close(store);
+}
+END_TEST
+
 /* Tallies that are no BSON at all. */
 START_TEST(damaged_entry)
 {
@@ -191,9 +272,9 @@ static const struct {
 	    "'TransactionTime':'" TIME "','Save':'merge','Full':false,"
 	    "'Complete':true,'Files':3,'Bytes':5000000000,'Bad':0,"
 	    "'Messages':['a','b']}" },
-	/* What was put aside is missing: it was not full. */
+	/* What was put aside is missing: it is not complete. */
 	{ NULL, true, false, 2, "{'Source':'" SOURCE "','Since':null,"
-	    "'TransactionTime':'" TIME "','Save':'overwrite','Full':false,"
+	    "'TransactionTime':'" TIME "','Save':'overwrite','Full':true,"
 	    "'Complete':false,'Files':3,'Bytes':5000000000,'Bad':2,"
 	    "'Messages':['a','b']}" },
 };
@@ -212,13 +293,13 @@ START_TEST(made_and_found)
 	test_json_is(&made, notes[_i].json);
 	add_note(&note, true);
 	mark_is(SOURCE, (struct bulk_mark){ true, TIME_US,
-	    notes[_i].is_complete, _i > 0 });
+	    notes[_i].is_complete, notes[_i].since != NULL });
 	/* Not one of a run that was never published. */
 	note.transaction = LATER;
 	note.is_complete = !note.is_complete;
 	add_note(&note, false);
 	mark_is(SOURCE, (struct bulk_mark){ true, TIME_US,
-	    notes[_i].is_complete, _i > 0 });
+	    notes[_i].is_complete, notes[_i].since != NULL });
 	bson_destroy(&made);
 	bson_destroy(messages);
 }
@@ -233,6 +314,8 @@ main(void)
 	tcase_add_checked_fixture(tests, sqlite_set_up, sqlite_tear_down);
 	tcase_set_timeout(tests, 60);
 	tcase_add_loop_test(tests, found, 0, LENGTH_OF(histories));
+	tcase_add_loop_test(tests, scope, 0, LENGTH_OF(scopes));
+	tcase_add_loop_test(tests, has_all, 0, LENGTH_OF(complete));
 	tcase_add_test(tests, damaged_entry);
 	tcase_add_test(tests, counts_no_further);
 	tcase_add_test(tests, store_not_there);

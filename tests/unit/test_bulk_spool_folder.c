@@ -37,6 +37,21 @@ START_TEST(found_again)
 }
 END_TEST
 
+/* Not for two runs at once, whose stores may differ. */
+START_TEST(locked)
+{
+	struct bulk_spool *spool = open_spool(), *other = NULL;
+
+	ck_assert_int_eq(bulk_spool_open(&opts, "y.db", &other, &err), -1);
+	ck_assert_ptr_null(other);
+	ck_assert_int_eq(err.status, STATUS_BUSY);
+	ck_assert_ptr_nonnull(strstr(err.text, "in use by another run"));
+	ck_assert_ptr_nonnull(strstr(err.text, opts.bulk.spool));
+	bulk_spool_close(spool);
+	bulk_spool_close(open_spool());
+}
+END_TEST
+
 /* Whether the folder can be opened as the spool; the sentence has part. */
 static void
 is_refused(const char *part)
@@ -112,7 +127,10 @@ static const struct {
 	bool	    is_ours;
 } names[] = {
 	{ "00000001.ndjson", true }, { "00000002.part", true },
-	{ "1234567890.ndjson", true }, { "notes.txt", false },
+	{ "00100000.ndjson", true }, { "notes.txt", false },
+	/* Somebody's files, one a day. */
+	{ "20250410.ndjson", false }, { "20250410.part", false },
+	{ "00000000.ndjson", false }, { "000000001.ndjson", false },
 	{ "1.ndjson", false }, { "00000001.ndjson.bak", false },
 	{ "x00000001.ndjson", false }, { "00000001", false },
 	{ "00000001.json", false },
@@ -259,6 +277,7 @@ main(void)
 	tcase_add_checked_fixture(tests, set_up, tear_down);
 	tcase_add_test(tests, private_modes);
 	tcase_add_test(tests, found_again);
+	tcase_add_test(tests, locked);
 	tcase_add_loop_test(tests, open_folder_refused, 0,
 	    LENGTH_OF(open_modes));
 	tcase_add_test(tests, foreign_folder_refused);

@@ -273,7 +273,7 @@ static const char *const good_words[] = {
 	BULK KEY "--token-url https://h/token?x=1 --token-scope system/*.rs",
 	BULK KEY "--token-url http://localhost:8080/token",
 	/* With a client's key there need be none for the API. */
-	"--mode bulk --upstream https://h/ " KEY,
+	("--mode bulk --upstream https://h/ " KEY),
 };
 
 START_TEST(good)

@@ -14,9 +14,9 @@ static const struct {
 	const char   *plan;
 	struct counts counts;
 } cases[] = {
-	{ { { NULL } }, { { NULL } }, false, "", { 0 } },
+	{ { NO_ITEM }, { NO_ITEM }, false, "", { 0 } },
 	/* A first run. */
-	{ { { NULL } },
+	{ { NO_ITEM },
 	    { { "b", 1, T1, false }, { "a", 2, NULL, false } }, false,
 	    "+a:2 +b:1", { .added = 2 } },
 	/* Each act once. */
@@ -32,9 +32,9 @@ static const struct {
 	    { { "b", 2, T1, false }, { "c", 3, T1, false },
 	    { "d", 5, T2, false } }, true, "+c:3 ~d:5",
 	    { .added = 1, .updated = 1, .unchanged = 1, .live = 3 } },
-	{ { { "a", 1, T1, false }, { "b", 2, T1, false } }, { { NULL } },
+	{ { { "a", 1, T1, false }, { "b", 2, T1, false } }, { NO_ITEM },
 	    true, "", { .live = 2 } },
-	{ { { "a", 1, T1, false }, { "b", 2, T1, false } }, { { NULL } },
+	{ { { "a", 1, T1, false }, { "b", 2, T1, false } }, { NO_ITEM },
 	    false, "-a:0 -b:0", { .deleted = 2, .live = 2 } },
 	/* Deletions by name: of what is there, gone already, never there. */
 	{ { { "a", 1, T1, false }, { "b", 2, T1, true },
@@ -55,7 +55,7 @@ static const struct {
 	{ { { "a", 1, T1, true } }, { { "a", 3, T2, false } }, true, "~a:3",
 	    { .updated = 1 } },
 	/* Of those with one key the newest. */
-	{ { { NULL } }, { { "a", 1, T1, false }, { "a", 3, T3, false },
+	{ { NO_ITEM }, { { "a", 1, T1, false }, { "a", 3, T3, false },
 	    { "a", 2, T2, false } }, false, "+a:3",
 	    { .added = 1, .duplicates = 2 } },
 	/* Stale: older, of a lower version, or a subset. */
@@ -69,10 +69,9 @@ static const struct {
 	    "", { .stale = 1, .live = 1 } },
 	{ { { "a", 1, NULL, false } }, { { "a", 2, "'source':'s'" SUBSET,
 	    false } }, true, "", { .stale = 1, .live = 1 } },
-	/* A tombstone's data counts as well: an old file brings nothing
-	 * back. */
-	{ { { "a", 1, T2, true } }, { { "a", 2, T1, false } }, true, "",
-	    { .stale = 1 } },
+	/* What the server has is there, also when it was newer once. */
+	{ { { "a", 1, T2, true } }, { { "a", 2, T1, false } }, true, "~a:2",
+	    { .updated = 1 } },
 	/* Not stale: newer, as old, whole, and what has no age. */
 	{ { { "a", 1, T1, false } }, { { "a", 2, T2, false } }, true, "~a:2",
 	    { .updated = 1, .live = 1 } },
@@ -155,7 +154,7 @@ static const struct item conflicts[][MAX_ITEMS] = {
 START_TEST(conflict)
 {
 	static const struct item held[] = { { "a", 1, T1, false },
-		{ NULL } };
+		NO_ITEM };
 	static const char	 ids[] = { 'a', 'a', 'b', 'c' };
 	struct stage		*stage = open_stage();
 	struct store		*store;
@@ -179,9 +178,9 @@ END_TEST
 START_TEST(damaged_is_replaced)
 {
 	static const struct item held[] = { { "a", 1, T3, false },
-		{ NULL } };
+		NO_ITEM };
 	static const struct item staged[] = { { "a", 2, T1, false },
-		{ NULL } };
+		NO_ITEM };
 	struct stage		*stage = open_stage();
 	struct store		*store;
 	struct tally		 tally = { .name = TYPE, .is_merged = true };
@@ -201,7 +200,7 @@ END_TEST
 START_TEST(new_collection)
 {
 	static const struct item staged[] = { { "a", 2, T1, false },
-		{ "b", 0, NULL, true }, { NULL } };
+		{ "b", 0, NULL, true }, NO_ITEM };
 	struct stage		*stage = open_stage();
 	struct store		*store;
 	struct tally		 tally = { .name = TYPE };
@@ -220,7 +219,7 @@ END_TEST
 START_TEST(output_duplicates)
 {
 	static const struct item staged[] = { { "a", 1, NULL, false },
-		{ "a", 2, NULL, false }, { NULL } };
+		{ "a", 2, NULL, false }, NO_ITEM };
 	struct stage		*stage = open_stage();
 	struct store		*store;
 	struct tally		 tally = { .name = TYPE, .is_output = true };

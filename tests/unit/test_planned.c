@@ -49,11 +49,11 @@ static const struct {
 	struct item staged[MAX_ITEMS];
 	const char *list;
 } cases[] = {
-	{ { { NULL } }, { { NULL } }, "" },
-	{ { { NULL } }, { { "b", 1, NULL, false }, { "a", 2, NULL, false } },
+	{ { NO_ITEM }, { NO_ITEM }, "" },
+	{ { NO_ITEM }, { { "b", 1, NULL, false }, { "a", 2, NULL, false } },
 	    "a:2 b:1" },
 	{ { { "a", 1, NULL, false }, { "b", 2, NULL, true },
-	    { "c", 3, NULL, false } }, { { NULL } }, "a:1 c:3" },
+	    { "c", 3, NULL, false } }, { NO_ITEM }, "a:1 c:3" },
 	/* Before, between and behind what is held. */
 	{ { { "b", 1, NULL, false }, { "d", 2, NULL, false } },
 	    { { "a", 3, NULL, false }, { "c", 4, NULL, false },
@@ -98,9 +98,9 @@ END_TEST
 START_TEST(damaged_record)
 {
 	static const struct item held[] = { { "a", 1, NULL, false },
-		{ "b", 2, NULL, false }, { NULL } };
+		{ "b", 2, NULL, false }, NO_ITEM };
 	static const struct item staged[] = { { "c", 3, NULL, false },
-		{ NULL } };
+		NO_ITEM };
 	struct seen		 seen = { .end = NULL };
 
 	items_store(held);
@@ -114,9 +114,9 @@ END_TEST
 START_TEST(damaged_is_replaced)
 {
 	static const struct item held[] = { { "a", 1, NULL, false },
-		{ "b", 2, NULL, false }, { NULL } };
+		{ "b", 2, NULL, false }, NO_ITEM };
 	static const struct item staged[] = { { "a", 3, NULL, false },
-		{ "b", 0, NULL, true }, { NULL } };
+		{ "b", 0, NULL, true }, NO_ITEM };
 	struct seen		 seen = { .end = NULL };
 	int			 rc;
 

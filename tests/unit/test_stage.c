@@ -43,7 +43,7 @@ static const struct {
 	struct item items[MAX_ITEMS];
 	const char *list;
 } lists[] = {
-	{ { { NULL } }, "" },
+	{ { NO_ITEM }, "" },
 	/* Byte order of the keys. */
 	{ { { "b", 1, NULL, false }, { "a", 2, NULL, false },
 	    { "B", 3, NULL, false }, { "a0", 4, NULL, false } },
@@ -119,7 +119,7 @@ START_TEST(data_of_newest)
 {
 	static const struct item items[] = { { "a", 1, T1 V(4), false },
 		{ "a", 2, T3 V(7), false }, { "a", 3, T2 V(9), false },
-		{ NULL } };
+		NO_ITEM };
 	struct stage		*stage = open_stage();
 	struct stage_cursor	*cursor;
 	struct staged		 staged;
@@ -149,7 +149,7 @@ START_TEST(found_by_key)
 {
 	static const struct item items[] = { { "a", 1, NULL, false },
 		{ "ab", 2, NULL, false }, { "a", 3, NULL, false },
-		{ NULL } };
+		NO_ITEM };
 	struct stage		*stage = open_stage();
 	const uint8_t		*data;
 	size_t			 len;
@@ -189,9 +189,9 @@ END_TEST
 START_TEST(apart)
 {
 	static const struct item one[] = { { "a", 1, NULL, false },
-		{ NULL } };
+		NO_ITEM };
 	static const struct item other[] = { { "a", 2, NULL, false },
-		{ "b", 3, NULL, false }, { NULL } };
+		{ "b", 3, NULL, false }, NO_ITEM };
 	struct stage		*stage = open_stage();
 	int			 first, second;
 	bool			 is_new;
@@ -253,7 +253,7 @@ plan_is(struct stage *stage, int list, enum act only, const char *expected)
 START_TEST(plan_kept)
 {
 	static const struct item items[] = { { "a", 1, NULL, false },
-		{ "b", 2, NULL, false }, { NULL } };
+		{ "b", 2, NULL, false }, NO_ITEM };
 	struct planned		 planned = { .key = "b", .len = 1, .row = 2 };
 	struct stage		*stage = open_stage();
 	int			 list = items_stage(stage, items);

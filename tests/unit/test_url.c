@@ -165,6 +165,8 @@ static const struct {
 	/* no URLs of ours */
 	{ BASE, "javascript:alert(1)", NULL, "no http(s) URL" },
 	{ BASE, "mailto:a@b", NULL, "no http(s) URL" },
+	/* What may be a signature is not shown. */
+	{ BASE, "http://[x/f?sig=s3cret", NULL, ": http://[x/f" },
 	{ BASE, "x:y", NULL, "no http(s) URL" },
 	{ BASE, "http://", NULL, "no http(s) URL" },
 	{ BASE, "http://h:65536/", NULL, "no http(s) URL" },
@@ -201,6 +203,7 @@ START_TEST(resolve)
 	ck_assert_ptr_null(url);
 	ck_assert_int_eq(err.status, STATUS_PROTOCOL);
 	ck_assert_ptr_nonnull(strstr(err.text, references[_i].message));
+	ck_assert_ptr_null(strstr(err.text, "s3cret"));
 }
 END_TEST
 
