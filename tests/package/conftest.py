@@ -14,9 +14,12 @@ import pytest
 sys.dont_write_bytecode = True
 
 import debian  # noqa: E402
+import machine  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 NAMES = ("nompd-common", "nompd-sync", "nompd-serve", "nompd-mongodb")
+SETTINGS = ("nompd-sync.env", "nompd-bulk.env", "nompd-serve.env")
+NEWER = "# new in the next version"
 PLACE = "/srv/packages"     # of the packages, in a root
 
 
@@ -55,16 +58,53 @@ def installed(packages, tmp_path_factory):
     reason = debian.why_not()
     if reason:
         pytest.skip(reason)
+    debian.keep_mounts()
     root = debian.Root(tmp_path_factory.mktemp("installed"))
     root.run("apt-get", "-q", "update")
     root.install(*put(root, packages.values()))
     yield root
-    shutil.rmtree(root.path)
+    root.end()
 
 
 @pytest.fixture
 def changed(installed, tmp_path):
-    """A copy of it, for a test that changes something."""
-    copy = debian.Root(tmp_path, installed.path)
-    yield copy
-    shutil.rmtree(copy.path)
+    """Another one like it, for a test that changes something."""
+    root = debian.Root(tmp_path, installed)
+    yield root
+    root.end()
+
+
+@pytest.fixture
+def started(changed, tmp_path):
+    """The same, with a systemd that runs."""
+    reason = machine.why_not()
+    if reason:
+        pytest.skip(reason)
+    found = machine.Machine(changed, tmp_path)
+    yield found
+    found.end()
+
+
+def next_version(packages, folder):
+    """The same packages with a higher version, and changed settings."""
+    files = []
+    for package in packages.values():
+        tree = folder / package.stem
+        subprocess.run(["dpkg-deb", "--raw-extract", package, tree],
+                       check=True)
+        control = tree / "DEBIAN/control"
+        version = field(package, "Version")
+        control.write_text(
+            control.read_text("utf-8").replace(version, version + "+next"),
+            "utf-8")
+        for name in SETTINGS:
+            file = tree / "etc/nompd" / name
+            if file.exists():
+                file.write_text(f"{NEWER}\n{file.read_text('utf-8')}",
+                                "utf-8")
+        file = folder / f"{package.stem}-next.deb"
+        subprocess.run(["dpkg-deb", "--root-owner-group", "--build", tree,
+                        file], check=True, stdout=subprocess.DEVNULL)
+        shutil.rmtree(tree)
+        files.append(file)
+    return files

@@ -1,4 +1,5 @@
 """A Debian of one's own, in a folder: debootstrap makes it, chroot enters it."""
+import ctypes
 import os
 import pathlib
 import re
@@ -19,6 +20,8 @@ INCLUDED = "ca-certificates,man-db"
 DEFAULT_MIRROR = "http://deb.debian.org/debian"
 SOURCES = pathlib.Path("/etc/apt/sources.list.d/debian.sources")
 PATIENCE = 600          # seconds for one command
+MAX_WRITTEN = "2G"      # bytes, in one root
+CLONE_NEWNS = 0x20000   # <sched.h>
 NO_SERVICES = "#!/bin/sh\nexit 101\n"
 
 # Nothing is left mounted, and no process runs, when it has ended.
@@ -81,16 +84,47 @@ def base():
     return target
 
 
-class Root:
-    """A copy of a root: of the fresh one, or of one that is given."""
+def keep_mounts():
+    """From now on nobody else sees what this process mounts, and it is gone
+    with it."""
+    if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNS) != 0:
+        raise OSError(ctypes.get_errno(), "unshare")
+    run(["mount", "--make-rprivate", "/"])
 
-    def __init__(self, folder, source=None):
+
+class Root:
+    """A root of one's own over the fresh one, or over one that is given and
+    stays as it is.  What is written is kept in memory."""
+
+    def __init__(self, folder, below=None):
         fresh = base()
-        self.path = folder / "root"
         self.fetched = fresh / "fetched"
-        run(["cp", "-a", source or fresh / "root", self.path])
+        self.path = folder / "root"
+        self.room = folder / "room"
+        upper, work = self.room / "upper", self.room / "work"
+        for place in (self.path, self.room):
+            place.mkdir()
+        run(["mount", "-t", "tmpfs", "-o", f"mode=755,size={MAX_WRITTEN}",
+             "tmpfs", self.room])
+        for place in (upper, work):
+            place.mkdir()
+        layers = below.layers if below else [fresh / "root"]
+        run(["mount", "-t", "overlay", "-o", "index=off,lowerdir="
+             f"{':'.join(map(str, layers))},upperdir={upper},workdir={work}",
+             "overlay", self.path])
+        self.layers = [upper, *layers]
         for name in ("resolv.conf", "hosts"):
             shutil.copy(f"/etc/{name}", self.path / "etc")
+
+    def end(self):
+        """Nothing of it stays."""
+        for place in (self.path, self.room):
+            run(["umount", "--lazy", place])
+            place.rmdir()
+
+    def enter(self):
+        """What a command begins with that is to run in it."""
+        return [*ALONE, "sh", "-ec", IN_ROOT, "sh", self.path, self.fetched]
 
     def run(self, *command, user="root", status=0, variables=None):
         """What a command in it says, both outputs, that must end so."""
@@ -111,8 +145,7 @@ class Root:
             "setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups",
             "--"]
         return subprocess.run(
-            [*ALONE, "sh", "-ec", IN_ROOT, "sh", self.path, self.fetched,
-             *become, "env", "-i", *(f"{k}={v}" for k, v in given.items()),
+            [*self.enter(), *become, "env", "-i", *(f"{k}={v}" for k, v in given.items()),
              *map(str, command)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True, errors="replace", check=False,

@@ -1,8 +1,10 @@
 """The packages as files: what lintian says, and whether they can be made again."""
 import hashlib
 import os
+import pathlib
 import shutil
 import subprocess
+import tempfile
 
 import pytest
 
@@ -49,15 +51,18 @@ def test_the_build_warns_of_nothing(folder):
             if any(word in line for word in BAD_WORDS)] == []
 
 
-def test_the_same_again(folder, tmp_path):
-    """An ordinary user, elsewhere, with another umask: byte by byte."""
-    place = tmp_path / "again"
-    place.mkdir()
+@pytest.fixture
+def place():
+    """A folder for anybody: other runs of pytest close what pytest makes."""
+    found = pathlib.Path(tempfile.mkdtemp(prefix="nompd-package-"))
     if os.geteuid() == 0:
-        # pytest's own folders are closed to others.
-        for path in (tmp_path, *tmp_path.parents[:2]):
-            path.chmod(0o711)
-        os.chown(place, NOBODY, NOBODY)
+        os.chown(found, NOBODY, NOBODY)
+    yield found
+    shutil.rmtree(found)
+
+
+def test_the_same_again(folder, place):
+    """An ordinary user, elsewhere, with another umask: byte by byte."""
     run(["sh", "-c", 'umask 077; exec sh "$@"', "sh",
          ROOT / "tools/deb", place / "built"], as_nobody=True,
         env={**os.environ, "HOME": "/nonexistent", "TZ": "Asia/Tokyo",

@@ -1,14 +1,14 @@
 """The images of the Containerfile, built and tried with buildah.
 
 The base image is a fresh Debian made by debootstrap: no registry is asked.
-buildah runs a container in a chroot; it gives neither the limits nor the
-read-only root of a real engine.  What a container writes is looked at instead.
+Containers run as the pods of the examples have them: their own user, a read-only
+root with volumes, no capability, no new privileges.  Limits of memory there are
+none.
 """
 import contextlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import time
 import urllib.error
@@ -18,12 +18,29 @@ import pytest
 
 import debian
 from conftest import ROOT
-from processes import free_port
+from processes import free_port, kill, spawn, tail
 
 TARGETS = ("nompd-sync", "nompd-serve", "nompd-web")
 BASE = "localhost/debian:base"
 USERS = {"nompd-sync": "10001:10001", "nompd-serve": "10001:10001",
          "nompd-web": "10002:10001"}
+# $1: root, then place, folder and mode of each volume, "--", a command.
+READ_ONLY = """\
+root=$1
+shift
+mount --bind "$root" "$root"
+while [ "$1" != -- ]; do
+	mkdir -p "$root$1"
+	mount --bind "$2" "$root$1"
+	mount -o "remount,bind,$3" "$root$1"
+	shift 3
+done
+shift
+mount -t proc proc "$root/proc"
+mount --rbind /dev "$root/dev"
+mount -o remount,bind,ro "$root"
+exec chroot "$root" "$@"
+"""
 PATIENCE = 900      # seconds for building an image
 PAUSE = 0.1         # seconds between two looks
 MAX_START = 30      # seconds
@@ -68,43 +85,51 @@ class Engine:
     def container(self, image):
         name = self.run("from", image)
         try:
-            yield Container(self, name, self.config(image))
+            yield Container(self.run("mount", name), self.config(image))
         finally:
             self.run("rm", name)
 
 
 class Container:
-    def __init__(self, engine, name, config):
-        self.engine = engine
-        self.name = name
+    """An image that is mounted, and what is told to run in it."""
+
+    def __init__(self, place, config):
+        self.place = place
         self.config = config
 
-    def arguments(self, command, volumes, variables, user=None):
-        options = ["--user", user] if user else []
-        for place, (folder, mode) in volumes.items():
-            options += ["--volume", f"{folder}:{place}:{mode}"]
-        for name, value in variables.items():
-            options += ["--env", f"{name}={value}"]
-        return ["run", *options, self.name, "--", *command]
+    def command(self, command, volumes, variables, user=None):
+        """In a root that cannot be written to, but for the volumes."""
+        user, group = (user or self.config["User"]).split(":")
+        given = dict(word.split("=", 1) for word in self.config["Env"])
+        return [*debian.ALONE, "sh", "-ec", READ_ONLY, "sh", self.place,
+                *(str(word) for place, (folder, mode) in volumes.items()
+                  for word in (place, folder, mode)), "--",
+                "setpriv", f"--reuid={user}", f"--regid={group}",
+                "--clear-groups", "--no-new-privs", "--inh-caps=-all",
+                "--bounding-set=-all", "--", "env", "-i",
+                *(f"{k}={v}" for k, v in {**given, **variables}.items()),
+                *command]
 
-    def run(self, *command, volumes=None, variables=None, user=None):
-        return self.engine.run(*self.arguments(
-            command, volumes or {}, variables or {}, user))
+    def run(self, *command, volumes=None, variables=None, user=None, status=0):
+        """What it says on its standard output; it must end so."""
+        done = subprocess.run(
+            self.command(command, volumes or {}, variables or {}, user),
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True, check=False, timeout=PATIENCE)
+        assert done.returncode == status, (command, done.returncode,
+                                           done.stdout, done.stderr)
+        return done.stdout.strip()
 
     @contextlib.contextmanager
     def serving(self, log, volumes, variables):
         """The image's own program, until this ends."""
-        with open(log, "wb") as out, subprocess.Popen(
-                [*self.engine.command,
-                 *self.arguments(self.config["Entrypoint"], volumes,
-                                 variables)],
-                stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                env=self.engine.environment, start_new_session=True
-                ) as process:
-            try:
-                yield
-            finally:
-                os.killpg(process.pid, signal.SIGTERM)
+        process = spawn(self.command(self.config["Entrypoint"], volumes,
+                                     variables), log)
+        try:
+            yield
+        finally:
+            kill(process)
+            print(tail(log))
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +177,12 @@ def answer(port, path, key=""):
 def test_ordinary_user(engine, target):
     assert engine.config(target)["User"] == USERS[target]
     with engine.container(target) as container:
-        assert container.run("id", "-u") == USERS[target].split(":")[0]
+        assert container.run("sh", "-c", "echo $(id -u):$(id -g)"
+                             ) == USERS[target]
+        # No set-uid program gives more, for there is nothing to be had.
+        assert "CapBnd:\t0000000000000000" in container.run(
+            "cat", "/proc/self/status")
+        container.run("sh", "-c", "echo >/var/lib/x", status=2)
 
 
 @pytest.mark.parametrize("target,program", [
@@ -174,14 +204,15 @@ def test_nothing_of_the_build(engine, target):
 def test_from_upstream_to_consumer(engine, tmp_path):
     """A run, the service and the web server, with the volumes of the pods."""
     store = own(tmp_path / "store", 10001, 10001)
+    stage = own(tmp_path / "stage", 10001, 10001)
     run = own(tmp_path / "run", 10001, 10001)
     answers = own(tmp_path / "answers", 10002, 10001)
     keys = own(tmp_path / "keys", 0, 0)
     port = free_port()
     with engine.container("nompd-sync") as container:
         result = json.loads(container.run(
-            "nompd-sync", "--log-level", "error", volumes={
-                "/var/lib/nompd": (store, "rw"),
+            *container.config["Entrypoint"], "--log-level", "error", volumes={
+                "/var/lib/nompd": (store, "rw"), "/var/tmp": (stage, "rw"),
                 "/upstream": (ROOT / "examples/upstream", "ro")},
             variables={"NOMPD_UPSTREAM_URL": "file:///upstream"}))
     assert (result["version"], result["added"]) == (1, 59)

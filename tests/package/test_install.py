@@ -1,20 +1,16 @@
 """The packages in a Debian: installed, used, upgraded, removed, purged."""
 import json
 import re
-import shutil
-import subprocess
 
 import pytest
 
-from conftest import NAMES, ROOT, field, put
+from conftest import NAMES, NEWER, ROOT, SETTINGS, next_version, put
 
-SETTINGS = ("nompd-sync.env", "nompd-bulk.env", "nompd-serve.env")
 MANUALS = (("1", "nompd-sync"), ("7", "nompd-api"), ("7", "nompd-bulk"),
            ("7", "nompd-store"), ("8", "nompd-serve"))
 STORE = "/var/lib/nompd/nompd.db"
 UPSTREAM = "/usr/share/doc/nompd-sync/examples/upstream"
 EDITED = "# edited by the administrator"
-NEWER = "# new in the next version"
 
 
 def settings(root, name, **changes):
@@ -126,31 +122,6 @@ def test_sync_and_serve(changed):
     changed.run("sh", "-c", f"echo >>{STORE}", user="nompd-serve", status=2)
 
 
-def next_version(packages, folder):
-    """The same packages with a higher version, and changed settings."""
-    files = []
-    for package in packages.values():
-        tree = folder / package.stem
-        subprocess.run(["dpkg-deb", "--raw-extract", package, tree],
-                       check=True)
-        control = tree / "DEBIAN/control"
-        version = field(package, "Version")
-        control.write_text(
-            control.read_text("utf-8").replace(version, version + "+next"),
-            "utf-8")
-        for name in SETTINGS:
-            file = tree / "etc/nompd" / name
-            if file.exists():
-                file.write_text(f"{NEWER}\n{file.read_text('utf-8')}",
-                                "utf-8")
-        file = folder / f"{package.stem}-next.deb"
-        subprocess.run(["dpkg-deb", "--root-owner-group", "--build", tree,
-                        file], check=True, stdout=subprocess.DEVNULL)
-        shutil.rmtree(tree)
-        files.append(file)
-    return files
-
-
 def test_upgrade(changed, packages, tmp_path):
     """What was edited stays, what was not is new; rights and store stay."""
     sync(changed)
@@ -212,22 +183,31 @@ def test_purge_keeps_what_is_not_the_packages(changed):
     key = changed.path / "etc/nompd/upstream.key"
     key.write_text("secret\n", "utf-8")
     told = changed.run("apt-get", "-q", "-y", "purge", *NAMES)
-    assert "/etc/nompd is not empty" in told
-    assert "/var/lib/nompd is not empty" in told
+    assert "/etc/nompd stays" in told
+    assert "/var/lib/nompd stays" in told
     assert [path for path in changed.traces() if not path.startswith(STORE)
             ] == ["/etc/nompd", "/var/lib/nompd"]
     assert key.exists()
 
 
+def test_purge_with_the_store_elsewhere(changed):
+    """A link to another disk is the administrator's."""
+    changed.run("sh", "-ec", "mkdir /srv/disk; chown nompd:nompd /srv/disk;"
+                " rmdir /var/lib/nompd; ln -s /srv/disk /var/lib/nompd")
+    sync(changed)
+    told = changed.run("apt-get", "-q", "-y", "purge", *NAMES)
+    assert "/var/lib/nompd stays" in told
+    assert (changed.path / "srv/disk/nompd.db").exists()
+
+
 @pytest.mark.parametrize("name", ["nompd-sync", "nompd-serve"])
-def test_alone(installed, packages, tmp_path, name):
+def test_alone(changed, name):
     """Either program does without the other, and without the module."""
     others = [other for other in NAMES if other not in (name, "nompd-common")]
-    copy = type(installed)(tmp_path, installed.path)
-    copy.run("apt-get", "-q", "-y", "purge", *others)
-    copy.run(name, "--version")
-    assert copy.status(name) == "installed"
-    shutil.rmtree(copy.path)
+    changed.run("apt-get", "-q", "-y", "purge", *others)
+    changed.run(name, "--version")
+    assert changed.status(name) == "installed"
+    assert changed.owned("/var/lib/nompd") == ("750", "nompd", "nompd")
 
 
 def test_same_files_as_make_install(installed):
