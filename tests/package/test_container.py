@@ -182,7 +182,12 @@ def test_ordinary_user(engine, target):
         # No set-uid program gives more, for there is nothing to be had.
         assert "CapBnd:\t0000000000000000" in container.run(
             "cat", "/proc/self/status")
-        container.run("sh", "-c", "echo >/var/lib/x", status=2)
+
+
+def test_read_only_root(engine):
+    """What the other tests rely on: not even its owner writes to it."""
+    with engine.container("nompd-sync") as container:
+        container.run("sh", "-c", "echo >/var/lib/x", user="0:0", status=2)
 
 
 @pytest.mark.parametrize("target,program", [
