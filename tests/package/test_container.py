@@ -41,7 +41,7 @@ mount --rbind /dev "$root/dev"
 mount -o remount,bind,ro "$root"
 exec chroot "$root" "$@"
 """
-PATIENCE = 900      # seconds for building an image
+PATIENCE = 1800     # seconds for building an image
 PAUSE = 0.1         # seconds between two looks
 MAX_START = 30      # seconds
 
