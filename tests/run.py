@@ -8,6 +8,10 @@ status is 1 when anything failed or nothing ran.
 With --only peers these are the tests on servers that are not our own, in
 tests/peers (tests/servers/fhir/run.py starts these); all may be skipped.
 
+With --only package these are the tests of the Debian packages that `make deb`
+has built, in tests/package; with --only kubernetes those of examples/kubernetes
+and the Containerfile, in tests/kubernetes.
+
 With --store mongodb these are the tests that go over a store, and they do so
 on the server that NOMPD_TEST_MONGODB_URI names (tests/servers/mongodb/run.py
 sets it).
@@ -24,6 +28,8 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CHECK_LINE = re.compile(r"Checks: (\d+), Failures: (\d+), Errors: (\d+)")
 COUNTS = re.compile(r"\d+ (passed|failed|error|skipped)")
+# Tests in folders of their own, which `make check` does not run.
+APART = ("peers", "package", "kubernetes")
 # What goes over a store, of the unit tests and of the system tests.
 STORE_UNITS = ["test_store_conformance*", "test_store_mongodb*",
                "test_balance", "test_jobs", "test_jobs_ends",
@@ -93,7 +99,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", default="build", type=pathlib.Path)
     parser.add_argument("--valgrind", action="store_true")
-    parser.add_argument("--only", choices=["unit", "system", "peers"])
+    parser.add_argument("--only", choices=["unit", "system", *APART])
     parser.add_argument("--store", choices=["sqlite", "mongodb"],
                         default="sqlite")
     parser.add_argument("--every", type=int, default=1, metavar="N",
@@ -103,6 +109,7 @@ def main():
     build = (ROOT / arguments.build).resolve()
     is_mongodb = arguments.store == "mongodb"
     is_peers = arguments.only == "peers"
+    is_apart = arguments.only in APART
     if is_mongodb and not os.environ.get("NOMPD_TEST_MONGODB_URI"):
         parser.error("--store mongodb needs NOMPD_TEST_MONGODB_URI")
     passed = failed = skipped = 0
@@ -120,7 +127,7 @@ def main():
             passed += sum(r[0] for r in results)
             failed += sum(r[1] for r in results)
     if arguments.only != "unit":
-        tests = (["tests/peers"] if is_peers else
+        tests = ([f"tests/{arguments.only}"] if is_apart else
                  STORE_SYSTEM if is_mongodb else ["tests/system"])
         counts = run_pytest(tests, build / "nompd-sync", arguments.store,
                             arguments.pytest if arguments.every == 1 else
@@ -128,7 +135,7 @@ def main():
         passed, failed = passed + counts[0], failed + counts[1]
         skipped = counts[2]
     tail = f", {skipped} skipped" if skipped else ""
-    name = ("check-peers" if is_peers else "mongodb" if is_mongodb
+    name = (f"check-{arguments.only}" if is_apart else "mongodb" if is_mongodb
             else arguments.build.name)
     print(f"{name}: {passed} passed, {failed} failed{tail}")
     return 1 if failed or not passed and not (is_peers and skipped) else 0

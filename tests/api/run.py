@@ -38,24 +38,6 @@ class Failure(Exception):
     """Nothing could be tested; the message says why."""
 
 
-def virtual_environment(folder):
-    """Made when it is not there or is for other versions."""
-    wanted = REQUIREMENTS.read_text(encoding="utf-8")
-    stamp = folder / "requirements.txt"
-    program = folder / "bin" / "schemathesis"
-    if program.exists() and stamp.exists() and \
-            stamp.read_text(encoding="utf-8") == wanted:
-        return program
-    print(f"api: making {folder}", flush=True)
-    shutil.rmtree(folder, ignore_errors=True)
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-    subprocess.run([str(folder / "bin" / "pip"), "install", "--quiet",
-                    "--disable-pip-version-check", "-r", str(REQUIREMENTS)],
-                   check=True)
-    stamp.write_text(wanted, encoding="utf-8")
-    return program
-
-
 def first_job():
     """The id of the job that the description asks for."""
     document = json.loads(DOCUMENT.read_text(encoding="utf-8"))
@@ -186,11 +168,13 @@ def main():
     build = (ROOT / arguments.build).resolve()
     os.environ["NOMPD_SYNC"] = str(build / "nompd-sync")
     sys.dont_write_bytecode = True
-    sys.path.insert(0, str(ROOT / "tests" / "system"))
+    sys.path[:0] = [str(ROOT / "tests" / "system"), str(ROOT / "tests")]
+    import python_packages
     import web
     passed = failed = 0
     try:
-        program = virtual_environment(build / "venv")
+        python_packages.make(build / "venv", REQUIREMENTS)
+        program = build / "venv/bin/schemathesis"
         for kind in web.KINDS:
             counts = test_kind(web, kind, program, build,
                                arguments.max_examples)
