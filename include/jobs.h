@@ -79,8 +79,8 @@ int jobs_ahead(struct jobs *jobs, const char *id, uint64_t *count,
 int jobs_abort(struct jobs *jobs, const char *id, const char *by,
     const char *reason, struct job *out, struct error *err);
 /*
- * For the one run of the store, the job own: of all others that are not alive,
- * or claim to be running, the ledger says from now on that they are lost.
+ * For the one run of the store, the job own: of all others that have begun, and
+ * not ended, the ledger says from now on that they are lost.
  * Drops what is beyond MAX_JOBS_KEPT.
  */
 int jobs_sweep(struct jobs *jobs, const char *own, struct error *err);

@@ -386,14 +386,17 @@ struct sweep {
 	char	  **found;
 };
 
-/* job_fn: of those that are active in the ledger. */
+/*
+ * job_fn: of those that are active in the ledger.  One that waits may look lost
+ * while somebody sets the clock, and lives on; it is in nobody's way.
+ */
 static bool
 find_lost(void *ctx, const struct job *job)
 {
 	struct sweep *sweep = ctx;
 
 	if (strcmp(job->id, sweep->own) != 0 &&
-	    (job->is_lost || is_running(job)))
+	    ((job->is_lost && job->started_at_ms != 0) || is_running(job)))
 		words_add(&sweep->found, job->id);
 	return true;
 }

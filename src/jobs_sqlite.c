@@ -178,7 +178,8 @@ ledger_open(const struct store_place *place, bool is_writer,
 	rc = is_writer ? open_for_write(jobs, err) : open_for_read(jobs, err);
 	if (rc == -1) {
 		error_prefix(err, "list of jobs %s (it holds nothing else; if"
-		    " it is damaged, move it away)", jobs->path);
+		    " it is damaged, move it away, with -wal and -shm)",
+		    jobs->path);
 		ledger_close(&jobs->base);
 		return -1;
 	}
@@ -186,12 +187,26 @@ ledger_open(const struct store_place *place, bool is_writer,
 	return 0;
 }
 
+/* Carries the statement out, and frees it: how many rows it has changed, or -1,
+ * in words that have no SQL in them. */
+static int
+write_row(const struct jobs_sqlite *jobs, sqlite3_stmt *statement,
+    struct error *err)
+{
+	int rc;
+
+	rc = sqlite_db_run(statement, err);
+	if (rc == -1)
+		(void)sqlite_db_fail(jobs->db, "noting a job", err);
+	sqlite3_finalize(statement);
+	return rc == -1 ? -1 : sqlite3_changes(jobs->db);
+}
+
 static int
 ledger_add(struct jobs *base, const struct jobs_row *row, struct error *err)
 {
 	struct jobs_sqlite *jobs = (struct jobs_sqlite *)base;
 	sqlite3_stmt	   *statement;
-	int		    rc;
 
 	if (sqlite_db_prepare(jobs->db, &statement, err, "INSERT INTO SyncJobs"
 	    " (_id, State, CreatedAt, RenewedAt, Data)"
@@ -202,9 +217,7 @@ ledger_add(struct jobs *base, const struct jobs_row *row, struct error *err)
 	sqlite_db_bind_text(statement, 1, row->id, strlen(row->id));
 	sqlite_db_bind_text(statement, 2, row->state, strlen(row->state));
 	sqlite_db_bind_blob(statement, 3, row->data, row->data_len);
-	rc = sqlite_db_run(statement, err);
-	sqlite3_finalize(statement);
-	return rc == -1 ? -1 : sqlite3_changes(jobs->db) == 1;
+	return write_row(jobs, statement, err);
 }
 
 /* "State IN ('Queued', 'Running')", of a set of states; the caller clears
@@ -250,9 +263,7 @@ update(struct jobs_sqlite *jobs, const char *set, const struct jobs_row *row,
 	sqlite_db_bind_text(statement, 1, row->id, strlen(row->id));
 	sqlite_db_bind_text(statement, 2, row->state, strlen(row->state));
 	sqlite_db_bind_blob(statement, 3, blob, len);
-	rc = sqlite_db_run(statement, err);
-	sqlite3_finalize(statement);
-	return rc == -1 ? -1 : sqlite3_changes(jobs->db) == 1;
+	return write_row(jobs, statement, err);
 }
 
 static int
@@ -339,15 +350,12 @@ ledger_drop(struct jobs *base, const char *id, struct error *err)
 {
 	struct jobs_sqlite *jobs = (struct jobs_sqlite *)base;
 	sqlite3_stmt	   *statement;
-	int		    rc;
 
 	if (sqlite_db_prepare(jobs->db, &statement, err,
 	    "DELETE FROM SyncJobs WHERE _id = ?1") == -1)
 		return -1;
 	sqlite_db_bind_text(statement, 1, id, strlen(id));
-	rc = sqlite_db_run(statement, err);
-	sqlite3_finalize(statement);
-	return rc;
+	return write_row(jobs, statement, err) == -1 ? -1 : 0;
 }
 
 const struct jobs_ops jobs_sqlite_ops = {

@@ -35,7 +35,8 @@ struct mongodb_lease {
 };
 
 /*
- * One renewal: 1 = it is ours, 0 = another has it, -1 = that is not known.
+ * One renewal: 1 = it is ours, 0 = another has it, or might by now, -1 = that
+ * is not known.
  */
 static int
 renew(const struct mongodb_lease *lease, mongoc_client_t *client,
@@ -49,7 +50,8 @@ renew(const struct mongodb_lease *lease, mongoc_client_t *client,
 	collection = mongoc_client_get_collection(client,
 	    lease->link->database, LEASE);
 	selector = BCON_NEW("_id", BCON_UTF8(LEASE_ID),
-	    "Token", BCON_INT64(lease->token));
+	    "Token", BCON_INT64(lease->token), "ExpiresAt", "{", "$gt",
+	    BCON_DATE_TIME(mongodb_client_now_ms(lease->link)), "}");
 	update = BCON_NEW("$set", "{",
 	    "ExpiresAt", BCON_DATE_TIME(until_ms), "}");
 	if (mongoc_collection_update_one(collection, selector, update, NULL,
@@ -225,9 +227,9 @@ store_mongodb_lease_check(struct store_mongodb *store, struct error *err)
 		return mongodb_fail(&cause, "renewing the lease", err);
 	if (rc == 0)
 		return error_set(err, STATUS_STORE, "another run has taken the"
-		    " lease, because this one was held up for more than %d"
-		    " seconds; it stops here, and the next one mends what it"
-		    " has written", LEASE_MS / 1000);
+		    " lease, or may have, because this one was held up for"
+		    " more than %d seconds; it stops here, and the next one"
+		    " mends what it has written", LEASE_MS / 1000);
 	return 0;
 }
 

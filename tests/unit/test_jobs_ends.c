@@ -178,7 +178,7 @@ START_TEST(sweep)
 	passed_ms -= JOB_LEASE_MS;
 	walk_is(jobs, 0, "own:Running leaves:AbortInitiated asked:Failed!"
 	    " claims:Failed! waits:Queued ended:Held ran:Failed!"
-	    " lost:Failed!");
+	    " lost:Queued");
 	get_job(jobs, "ran", &job);
 	ck_assert_int_eq(job.ended_at_ms, lost_at_ms);
 	ck_assert_int_eq(job.renewed_at_ms, lost_at_ms);

@@ -50,7 +50,8 @@ open_fails(bool is_writer, const char *words)
 	char	     beginning[256];
 
 	(void)snprintf(beginning, sizeof(beginning), "list of jobs %s (it"
-	    " holds nothing else; if it is damaged, move it away): ",
+	    " holds nothing else; if it is damaged, move it away, with -wal"
+	    " and -shm): ",
 	    in_folder(LEDGER));
 	CHECK_FAILS(jobs_open(&place, is_writer, &jobs, &err), words);
 	ck_assert_ptr_null(jobs);
