@@ -1,5 +1,6 @@
 """Runs that wait for each other: one at a time, in the order of their arrival,
 whatever happens to those in front."""
+import json
 import signal
 
 import pytest
@@ -176,9 +177,10 @@ def test_killed_ones(queue):
         ledger.age(queue.sync.store, id, ledger.LEASE)
     queue.sync.expire_lease()
     queue.check_turns("b", "d")
-    jobs = {job.id: job for job in ledger.jobs(queue.sync.store)}
+    listed = queue.sync.run("jobs", "--format", "json")
+    jobs = {job["id"]: job for job in json.loads(listed.out)}
     for id in ("a", "c", "first"):
-        assert (jobs[id].state, jobs[id].lost) == ("Failed", True)
+        assert (jobs[id]["state"], jobs[id]["lost"]) == ("Failed", True)
         assert not queue.has_asked(id) or id == "first"
 
 
