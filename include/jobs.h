@@ -17,6 +17,8 @@
 
 /* How long a job counts as alive after its last sign of life. */
 #define JOB_LEASE_MS 30000
+/* Jobs that wait for their turn. */
+#define MAX_JOBS_QUEUED 100
 /* Ended jobs that are kept, the newest ones. */
 #define MAX_JOBS_KEPT 1000
 

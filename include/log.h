@@ -21,8 +21,8 @@ enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON, LOG_FORMAT__MAX };
 void log_init(enum log_level level, enum log_format format, bool progress);
 
 /*
- * From now on each JSON line names the job and what it is at; both are borrowed
- * until they are set anew.  NULL: there is no job.
+ * From now on each JSON line names the job, a label, and what it is at, a word
+ * of ours (borrowed).  NULL: there is no job.
  */
 void log_set_job(const char *id, const char *stage);
 

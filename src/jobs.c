@@ -153,6 +153,19 @@ set_lost(struct job *job)
 	    " its machine failed; the next run begins anew");
 }
 
+/* It goes into messages of one line, whatever hand has written it. */
+static void
+take_words(char *out, size_t size, const char *text)
+{
+	size_t i;
+
+	text_copy(out, size, text);
+	for (i = 0; out[i] != '\0'; i++) {
+		if ((unsigned char)out[i] < ' ' || out[i] == 0x7f)
+			out[i] = '?';
+	}
+}
+
 static void
 take_abort(struct job *job, const struct jobs_row *row)
 {
@@ -167,11 +180,11 @@ take_abort(struct job *job, const struct jobs_row *row)
 		job->abort_at_ms = bson_iter_date_time(&iter);
 	if (bson_iter_init_find(&iter, &doc, "By") &&
 	    BSON_ITER_HOLDS_UTF8(&iter))
-		text_copy(job->abort_by, sizeof(job->abort_by),
+		take_words(job->abort_by, sizeof(job->abort_by),
 		    bson_iter_utf8(&iter, NULL));
 	if (bson_iter_init_find(&iter, &doc, "Reason") &&
 	    BSON_ITER_HOLDS_UTF8(&iter))
-		text_copy(job->abort_reason, sizeof(job->abort_reason),
+		take_words(job->abort_reason, sizeof(job->abort_reason),
 		    bson_iter_utf8(&iter, NULL));
 }
 

@@ -26,6 +26,11 @@
 /* How long to wait for another process that is in the file for a moment. */
 #define BUSY_TIMEOUT_MS 10000
 
+/* What helps where the file is of no use. */
+#define MOVE_IT \
+	"; while no run is active, move it away, with its -wal and -shm: it" \
+	" holds nothing else, and the next run makes a new one"
+
 #define COLUMNS "_id, State, CreatedAt, RenewedAt, Data, Abort"
 
 /* path is the ledger's; db is NULL when there is none to be read. */
@@ -82,7 +87,7 @@ check_schema(struct jobs_sqlite *jobs, bool *is_new, struct error *err)
 		return 0;
 	if (id != APPLICATION_ID)
 		return error_set(err, STATUS_STORE, "a SQLite file, but no"
-		    " list of jobs");
+		    " list of jobs" MOVE_IT);
 	if (version > SCHEMA_VERSION)
 		return error_set(err, STATUS_STORE, "made by a newer program"
 		    " (schema %lld, this one knows %d); update this program",
@@ -164,6 +169,15 @@ path_of(const char *store_path)
 	    store_path);
 }
 
+/* What is to be done then is not what helps a store. */
+static bool
+is_damaged(sqlite3 *db)
+{
+	int code = sqlite3_errcode(db);
+
+	return code == SQLITE_NOTADB || code == SQLITE_CORRUPT;
+}
+
 static int
 ledger_open(const struct store_place *place, bool is_writer,
     struct jobs **out, struct error *err)
@@ -177,9 +191,10 @@ ledger_open(const struct store_place *place, bool is_writer,
 	jobs->path = path_of(store_path);
 	rc = is_writer ? open_for_write(jobs, err) : open_for_read(jobs, err);
 	if (rc == -1) {
-		error_prefix(err, "list of jobs %s (it holds nothing else; if"
-		    " it is damaged, move it away, with -wal and -shm)",
-		    jobs->path);
+		if (is_damaged(jobs->db))
+			(void)error_set(err, STATUS_STORE, "%s" MOVE_IT,
+			    sqlite3_errmsg(jobs->db));
+		error_prefix(err, "list of jobs %s", jobs->path);
 		ledger_close(&jobs->base);
 		return -1;
 	}

@@ -33,8 +33,8 @@ lease_take(struct store *store, const struct lease_queue *queue,
 		if (clock_monotonic_ms() - start_ms >= wait_ms)
 			return error_set(err, STATUS_BUSY, "another run is"
 			    " active on store %s (%s); wait for it to end, or"
-			    " use --wait or --queue", store_name(store),
-			    holder);
+			    " use --wait%s", store_name(store), holder,
+			    queue != NULL ? " or --queue" : "");
 		if (!is_waiting) {
 			log_info("waiting for another run on store %s to end"
 			    " (%s)", store_name(store), holder);

@@ -41,7 +41,7 @@ static struct {
 	bool		progress;
 	bool		is_shown; /* a progress line stands there */
 	int64_t		next_ms;  /* no new one before this time */
-	const char     *job;	  /* borrowed, as stage is; NULL: none */
+	char		job[MAX_LABEL_BYTES + 1]; /* empty: none */
 	const char     *stage;
 	const char     *secret;	  /* borrowed; NULL: none */
 	struct secret  *tokens[MAX_LOG_TOKENS]; /* NULL: none */
@@ -61,7 +61,7 @@ log_init(enum log_level level, enum log_format format, bool progress)
 void
 log_set_job(const char *id, const char *stage)
 {
-	state.job = id;
+	text_copy(state.job, sizeof(state.job), id != NULL ? id : "");
 	state.stage = stage;
 }
 
@@ -285,7 +285,7 @@ append_json_head(struct buf *out, enum log_level level, const char *time)
 	buf_print(out, "{\"time\":\"%s\",\"level\":\"%s\",", time,
 	    level_names[level]);
 	/* Words of ours, and a label. */
-	if (state.job != NULL)
+	if (state.job[0] != '\0')
 		buf_print(out, "\"job\":\"%s\",\"stage\":\"%s\",", state.job,
 		    state.stage);
 	append_text(out, "\"message\":\"");

@@ -453,7 +453,7 @@ const struct option_row option_rows[] = {
 	    FOR_ABORT, "abort: why, for those who look at the job." },
 	{ "--queue", "NOMPD_QUEUE", NULL, NULL, set_queue, FOR_WRITERS,
 	    "Wait for other runs to end, in order of arrival, until "
-	    "--deadline." },
+	    "--deadline, or as long as --wait says." },
 	{ "--job-id", "NOMPD_JOB_ID", " ID", NULL, set_job_id, FOR_WRITERS,
 	    "The id of this run's job; without it a new one is made." },
 	{ "--ca-file", "NOMPD_CA_FILE", " FILE", NULL, set_ca_file, FOR_RUN,

@@ -301,7 +301,6 @@ run_end(struct run *run, int rc, const struct error *err)
 	if (!run->opts->dry_run)
 		report_run(run->opts, &run->job,
 		    has_versions ? &versions : NULL);
-	log_set_job(NULL, NULL);
 	job_clear(&run->job);
 	free(run);
 	return rc;

@@ -68,6 +68,10 @@ is_turn(void *ctx, char holder[MAX_HOLDER_TEXT], struct error *err)
 
 	if (job_keeper_ahead(run->keeper, run->job.id, &ahead, err) == -1)
 		return -1;
+	if (!run->is_job && ahead >= MAX_JOBS_QUEUED)
+		return error_set(err, STATUS_BUSY, "%" PRIu64 " runs are in"
+		    " the queue of store %s, and that is as many as may be;"
+		    " see nompd-sync jobs", ahead, store_name(run->store));
 	if (ahead > 0)
 		(void)snprintf(holder, MAX_HOLDER_TEXT, "%" PRIu64 " %s in"
 		    " its queue; see nompd-sync jobs", ahead,
@@ -113,8 +117,9 @@ run_job_begin(struct run *run, struct error *err)
 	if (job_keeper_open(&opts->store, &run->keeper, err) == -1)
 		return -1;
 	run->job.created_at_ms = job_keeper_now_ms(run->keeper);
-	if (lease_take(run->store, &queue, opts->queue ? INT64_MAX :
-	    opts->wait_ms, holder, err) == -1 || start(run, err) == -1)
+	if (lease_take(run->store, &queue, opts->queue && opts->wait_ms == 0 ?
+	    INT64_MAX : opts->wait_ms, holder, err) == -1 ||
+	    start(run, err) == -1)
 		return -1;
 	return job_keeper_sweep(run->keeper, run->job.id, err);
 }

@@ -1,4 +1,5 @@
 """A run as a job, from its begin to its end, in the list of jobs."""
+import json
 import os
 import socket
 import subprocess
@@ -377,3 +378,18 @@ def test_dump_is_the_same(listless, upstream):
     assert listless.dump() == before
     upstream.script(ACTIVITIES, bundle([activity("a1")]))
     assert listless.run("--max-delete", "100%").status == 0
+
+
+def test_each_json_line_names_it(listless, upstream):
+    """From the moment on in which there is a job to the line that says why it
+    failed, which comes when all is over."""
+    upstream.script(f"/{PLANS}", Answer(status=404))
+    ended = listless.run("--log-format", "json", "--job-id", "it",
+                         url=upstream.origin)
+    assert ended.status == 69
+    lines = [json.loads(line) for line in ended.err.splitlines()]
+    assert lines[-1]["level"] == "error" and "404" in lines[-1]["message"]
+    for line in lines:
+        assert list(line) == ["time", "level", "job", "stage", "message"]
+        assert line["job"] == "it"
+    assert [lines[0]["stage"], lines[-1]["stage"]] == ["waiting", "fetching"]

@@ -7,8 +7,9 @@ import pytest
 
 import ledger
 import stores
-from conftest import FILLED
+from conftest import FILLED, KIND
 from ledger import listless  # noqa: F401
+from test_jobs_commands import make_job
 from upstream import LISTS, PLANS, Answer, bundle
 
 
@@ -162,6 +163,25 @@ def test_the_first_one_fails(queue):
     queue.check_turns("a", behind=("c",))
     assert queue.sync.finish(queue.processes["b"]).status != 0
     queue.check_turns("c")
+
+
+def test_wait_bounds_the_queue(queue):
+    queue.first()
+    queue.start("a", "--queue", "--wait", "2s")
+    queue.sync.finish(queue.processes["a"]).failed(75, "first|active|process")
+    assert queue.states()["a"] == "Failed"
+    assert not queue.has_asked("a")
+
+
+def test_full_queue(queue):
+    """A place in it is not for ever, but there are only so many."""
+    queue.first()
+    KIND.put_jobs(queue.sync.store, [
+        make_job(f"w{number}", "Queued") for number in range(99)])
+    queue.start("a", "--queue")
+    queue.sync.run("--queue", "--job-id", "b", url=queue.serve("b")).failed(
+        75, "100 runs are in the queue")
+    assert "b" not in queue.states()
 
 
 def test_killed_ones(queue):

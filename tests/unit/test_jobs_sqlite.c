@@ -49,9 +49,7 @@ open_fails(bool is_writer, const char *words)
 	struct jobs *jobs;
 	char	     beginning[256];
 
-	(void)snprintf(beginning, sizeof(beginning), "list of jobs %s (it"
-	    " holds nothing else; if it is damaged, move it away, with -wal"
-	    " and -shm): ",
+	(void)snprintf(beginning, sizeof(beginning), "list of jobs %s: ",
 	    in_folder(LEDGER));
 	CHECK_FAILS(jobs_open(&place, is_writer, &jobs, &err), words);
 	ck_assert_ptr_null(jobs);
@@ -66,7 +64,8 @@ START_TEST(no_sqlite)
 	memset(text, 'x', sizeof(text) - 1);
 	text[sizeof(text) - 1] = '\0';
 	write_file(LEDGER, text);
-	open_fails(_i == 0, "it is not a SQLite file");
+	open_fails(_i == 0, "file is not a database; while no run is active,"
+	    " move it away, with its -wal and -shm");
 }
 END_TEST
 
