@@ -39,8 +39,8 @@ int job_keeper_start(struct job_keeper *keeper, struct error *err);
 int job_keeper_check(struct job_keeper *keeper, struct error *err);
 /*
  * Writes a job that was added as it is in the end, and keeps it no more; *job
- * becomes what the ledger has then, with who asked for its end.  -1: it could
- * not be written, or read.
+ * gets who asked for its end.  -1: it could not be written, because the ledger
+ * failed, or has another end of it; or not be read.
  */
 int job_keeper_end(struct job_keeper *keeper, struct job *job,
     struct error *err);

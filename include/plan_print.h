@@ -16,5 +16,7 @@
  */
 int plan_print(struct stage *stage, const struct tally *tallies, size_t count,
     const char *path, struct error *err);
+/* Can it be written there?  Asked before a run begins, for the same error. */
+int plan_print_check(const char *path, struct error *err);
 
 #endif

@@ -463,7 +463,8 @@ note_expected(const struct bulk *bulk)
 			continue;
 		file = bulk_file_of(bulk, &bulk->downloads[i]);
 		count = job_count_of(bulk->job, file->type);
-		if (file->count < 0 || count->expected == -1)
+		if (file->count < 0 || count->expected == -1 ||
+		    file->count > INT64_MAX - count->expected)
 			count->expected = -1;
 		else
 			count->expected += file->count;

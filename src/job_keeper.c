@@ -166,15 +166,21 @@ int
 job_keeper_add(struct job_keeper *keeper, const struct job *job,
     struct error *err)
 {
-	int rc;
+	struct error late;
+	int	     rc;
 
 	job_copy(&keeper->job, job);
 	(void)pthread_mutex_lock(&keeper->ledger);
 	rc = jobs_add(keeper->jobs, &keeper->job, err);
 	keeper->renewed_ms = clock_boottime_ms();
 	(void)pthread_mutex_unlock(&keeper->ledger);
-	return rc == -1 ? -1 : ticker_start(keep, keeper, KEEP_EVERY_MS,
-	    &keeper->ticker, err);
+	if (rc == -1 || ticker_start(keep, keeper, KEEP_EVERY_MS,
+	    &keeper->ticker, err) == 0)
+		return rc;
+	/* Nobody is to wait for it. */
+	job_set_end(&keeper->job, err, jobs_now_ms(keeper->jobs));
+	(void)jobs_put(keeper->jobs, &keeper->job, JOB_ACTIVE, &late);
+	return -1;
 }
 
 void
@@ -225,28 +231,45 @@ job_keeper_check(struct job_keeper *keeper, struct error *err)
 	return rc == 0 ? 0 : -1;
 }
 
-int
-job_keeper_end(struct job_keeper *keeper, struct job *job, struct error *err)
+/* Who asked for the end of the job is what the ledger alone knows. */
+static int
+take_abort(struct job_keeper *keeper, struct job *job, struct error *err)
 {
 	struct job found;
 	int	   rc;
+
+	rc = jobs_get(keeper->jobs, job->id, &found, err);
+	if (rc != 1)
+		return rc;
+	job->renewed_at_ms = found.renewed_at_ms;
+	job->abort_at_ms = found.abort_at_ms;
+	memcpy(job->abort_by, found.abort_by, sizeof(job->abort_by));
+	memcpy(job->abort_reason, found.abort_reason,
+	    sizeof(job->abort_reason));
+	job_clear(&found);
+	return 0;
+}
+
+int
+job_keeper_end(struct job_keeper *keeper, struct job *job, struct error *err)
+{
+	/* What is published is so, whatever somebody has written there. */
+	unsigned before = job->state == JOB_COMPLETED ? JOB_ANY : JOB_ACTIVE;
+	int	 rc;
 
 	if (keeper->ticker == NULL)
 		return 0;
 	ticker_stop(keeper->ticker);
 	keeper->ticker = NULL;
-	job_copy(&keeper->job, job);
 	/* Whoever has looked meanwhile was told so. */
 	if (job->state == JOB_FAILED)
-		keeper->job.is_lost = keeper->is_lost;
-	if (jobs_put(keeper->jobs, &keeper->job, JOB_ACTIVE, err) == -1)
-		return -1;
-	rc = jobs_get(keeper->jobs, job->id, &found, err);
-	if (rc == 1) {
-		job_copy(job, &found);
-		job_clear(&found);
-	}
-	return rc == -1 ? -1 : 0;
+		job->is_lost = keeper->is_lost;
+	job_copy(&keeper->job, job);
+	rc = jobs_put(keeper->jobs, &keeper->job, before, err);
+	if (rc == 0)
+		return error_set(err, STATUS_STORE, "the list of jobs has"
+		    " another end of job %s, or has it no more", job->id);
+	return rc == -1 ? -1 : take_abort(keeper, job, err);
 }
 
 void

@@ -150,7 +150,8 @@ set_lost(struct job *job)
 	job->state = JOB_FAILED;
 	job->ended_at_ms = job->renewed_at_ms;
 	error_fill(&job->error, STATUS_STORE, "lost: its process was killed, or"
-	    " its machine failed; the next run begins anew");
+	    " its machine failed; what is published is in the history, all"
+	    " else the next run does");
 }
 
 /* It goes into messages of one line, whatever hand has written it. */

@@ -130,10 +130,10 @@ open_for_write(struct jobs_sqlite *jobs, struct error *err)
 	/* Readers without the right to make files find -wal and -shm there. */
 	(void)sqlite3_file_control(jobs->db, NULL, SQLITE_FCNTL_PERSIST_WAL,
 	    &keep);
-	/* What a failing machine takes is a sign of life. */
 	if (make_schema(jobs, err) == -1)
 		return -1;
-	return sqlite_db_exec(jobs->db, "PRAGMA synchronous = NORMAL", err);
+	/* An end, and who asked for it, outlives the machine. */
+	return sqlite_db_exec(jobs->db, "PRAGMA synchronous = FULL", err);
 }
 
 static int

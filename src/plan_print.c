@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <jansson.h>
+#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,6 +100,24 @@ fail(const char *path, struct error *err)
 		return -1;
 	return error_set(err, STATUS_STORE, "--plan: cannot write %s: %s",
 	    path, strerror(errno));
+}
+
+int
+plan_print_check(const char *path, struct error *err)
+{
+	char resolved[PATH_MAX];
+	int  rc = 0;
+
+	if (path == NULL)
+		return 0;
+	if (realpath(path, resolved) == NULL)
+		(void)snprintf(resolved, sizeof(resolved), "%s", path);
+	if (is_special(resolved))
+		return 0;
+	/* The file is made beside its place. */
+	if (access(dirname(resolved), W_OK | X_OK) == -1)
+		rc = fail(path, err);
+	return rc;
 }
 
 /* True when all that was printed has arrived; closes file. */

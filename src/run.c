@@ -30,6 +30,9 @@ open_store(struct run *run, enum store_mode mode, struct error *err)
 int
 run_open(struct run *run, enum store_mode mode, struct error *err)
 {
+	if (run->opts->plan && plan_print_check(run->opts->plan_file, err) ==
+	    -1)
+		return -1;
 	/* The store first: a run that may not run fetches nothing. */
 	if (open_store(run, mode, err) == -1 ||
 	    stage_open(&run->stage, err) == -1)
@@ -277,6 +280,14 @@ sum_up(struct run *run)
 	}
 }
 
+/* A store that has failed is not asked once more. */
+static bool
+wants_versions(const struct run *run, int rc, const struct error *err)
+{
+	return run->opts->metrics_file != NULL && !run->opts->dry_run &&
+	    (rc == 0 || err->status != STATUS_STORE);
+}
+
 int
 run_end(struct run *run, int rc, const struct error *err)
 {
@@ -290,11 +301,11 @@ run_end(struct run *run, int rc, const struct error *err)
 	output_free(run->output);
 	stage_close(run->stage);
 	/* Who sees that the job has ended finds the store at rest, and the
-	 * lease free; who gets the lease finds the job ended. */
+	 * lease free in a moment; who gets the lease finds the job ended. */
 	if (rc == -1 && run->store != NULL)
 		(void)store_end(run->store, &ignored);
 	run_job_end(run, rc, err);
-	has_versions = run->store != NULL &&
+	has_versions = run->store != NULL && wants_versions(run, rc, err) &&
 	    store_versions_get(run->store, &versions, &ignored) == 0;
 	store_close(run->store);
 	job_keeper_close(run->keeper);

@@ -100,6 +100,8 @@ static int
 start(struct run *run, struct error *err)
 {
 	run->job.state = JOB_RUNNING;
+	/* What it waited for is not its own work. */
+	run->started_ms = clock_monotonic_ms();
 	run->job.started_at_ms = job_keeper_now_ms(run->keeper);
 	if (!run->is_job)
 		return enter(run, err);

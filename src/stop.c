@@ -14,10 +14,10 @@ static int wake_fds[2] = { -1, -1 };
 static int64_t deadline = INT64_MAX;
 static int64_t allowed_ms;
 
-/* An order is written once, before is_ordered says so. */
+/* An order is written once, before it is given; none is when all is over. */
+enum { ORDER_NONE, ORDER_WRITTEN, ORDER_GIVEN, ORDERS_END };
 static struct error order_given;
-static atomic_flag is_taken = ATOMIC_FLAG_INIT;
-static atomic_bool is_ordered;
+static atomic_int order_state;
 
 /* Of the main thread. */
 static void (*watch_fn)(void *ctx);
@@ -69,17 +69,22 @@ stop_ignore_signals(void)
 	(void)signal(SIGTERM, SIG_IGN);
 	(void)signal(SIGINT, SIG_IGN);
 	caught = 0;
-	(void)atomic_flag_test_and_set(&is_taken);
-	atomic_store(&is_ordered, false);
+	atomic_store(&order_state, ORDERS_END);
 }
 
 void
 stop_order(const struct error *order)
 {
-	if (atomic_flag_test_and_set(&is_taken))
+	int state = ORDER_NONE;
+
+	if (!atomic_compare_exchange_strong(&order_state, &state,
+	    ORDER_WRITTEN))
 		return;
 	order_given = *order;
-	atomic_store(&is_ordered, true);
+	state = ORDER_WRITTEN;
+	if (!atomic_compare_exchange_strong(&order_state, &state,
+	    ORDER_GIVEN))
+		return;
 	/* A full pipe has woken the reader already. */
 	if (write(wake_fds[1], "", 1) == -1)
 		return;
@@ -107,7 +112,7 @@ stop_check(enum status late, struct error *err)
 		return error_set(err, STATUS_INTERRUPTED + (unsigned)caught,
 		    "interrupted by signal %d (%s)", (int)caught,
 		    strsignal(caught));
-	if (atomic_load(&is_ordered)) {
+	if (atomic_load(&order_state) == ORDER_GIVEN) {
 		*err = order_given;
 		return -1;
 	}

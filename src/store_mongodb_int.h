@@ -135,8 +135,8 @@ const char *mongodb_text(const bson_t *doc, const char *name,
 /* store_mongodb_versions.c; which versions were finished, for a writer. */
 int store_mongodb_read_finished(struct store_mongodb *store,
     struct error *err);
-/* Takes note of the version of a record, which may be a stray. */
-void store_mongodb_note_version(struct store_mongodb *store, int64_t version);
+/* Takes note of the version of a record; true when it is a stray. */
+bool store_mongodb_note_version(struct store_mongodb *store, int64_t version);
 /*
  * Gives the strays in a collection this run's version: a reader whose version
  * is above theirs would never be told of them.

@@ -82,9 +82,11 @@ store_mongodb_state_next(struct store_cursor *base, struct store_state *state,
 	state->is_deleted = mongodb_is_true(doc, "IsDeleted");
 	hash = mongodb_text(doc, "ContentHash", &len);
 	store_state_set_hash(state, hash, len);
-	if (store->has_finished)
-		store_mongodb_note_version(store,
-		    mongodb_number(doc, "Version"));
+	/* What a run has left that was not finished may be anything: it is
+	 * written anew. */
+	if (store->has_finished && store_mongodb_note_version(store,
+	    mongodb_number(doc, "Version")))
+		memset(state->hash, 0, sizeof(state->hash));
 	return 1;
 }
 

@@ -106,11 +106,13 @@ is_finished(const struct store_mongodb *store, int64_t version)
 	return false;
 }
 
-void
+bool
 store_mongodb_note_version(struct store_mongodb *store, int64_t version)
 {
-	if (!is_finished(store, version))
-		store->has_strays = true;
+	if (is_finished(store, version))
+		return false;
+	store->has_strays = true;
+	return true;
 }
 
 int

@@ -297,10 +297,27 @@ START_TEST(is_given_up)
 	ck_assert_int_eq(order.status, STATUS_STORE);
 	ck_assert_ptr_nonnull(strstr(order.text, "has ended"));
 	ck_assert_int_eq(job_keeper_check(keeper, &err), -1);
-	/* What it says of itself now comes too late. */
-	job.state = JOB_COMPLETED;
-	CHECK(job_keeper_end(keeper, &job, &err));
+	/* What it says of itself now comes too late, but stays its own. */
+	job_set_end(&job, &order, 5);
+	job.state = JOB_ABORTED;
+	ck_assert_int_eq(job_keeper_end(keeper, &job, &err), -1);
+	ck_assert_ptr_nonnull(strstr(err.text, "another end of job one"));
 	ck_assert_int_eq(state_of(), JOB_FAILED);
+	ck_assert_int_eq(job.state, JOB_ABORTED);
+	ck_assert_str_eq(job.error.text, order.text);
+}
+END_TEST
+
+/* But what was published is so. */
+START_TEST(is_given_up_and_published)
+{
+	struct error none = { .status = STATUS_OK };
+
+	add(JOB_RUNNING);
+	CHECK(jobs_sweep(other, "two", &err));
+	job_set_end(&job, &none, 5);
+	CHECK(job_keeper_end(keeper, &job, &err));
+	ck_assert_int_eq(state_of(), JOB_COMPLETED);
 }
 END_TEST
 
@@ -359,6 +376,7 @@ main(void)
 	tcase_add_test(tcase, turn_comes_too_late);
 	tcase_add_test(tcase, is_held_up);
 	tcase_add_test(tcase, is_given_up);
+	tcase_add_test(tcase, is_given_up_and_published);
 	tcase_add_test(tcase, is_dropped);
 	tcase_add_test(tcase, ends);
 	suite_add_tcase(suite, tcase);
