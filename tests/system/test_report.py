@@ -268,6 +268,57 @@ def test_metrics_file_that_is_none(sync, path):
     assert not stores.KIND.exists(sync.store)
 
 
+@pytest.mark.parametrize("kind", ["key", "text", "other metrics"])
+def test_metrics_file_of_others(filled, kind):
+    """What is not ours is never replaced."""
+    path = filled.folder / "precious"
+    content = {"key": KEY + "\n", "text": "a plan for today\n",
+               "other metrics": "# TYPE node_up gauge\nnode_up 1\n"}[kind]
+    path.write_text(content, encoding="utf-8")
+    filled.variables["NOMPD_METRICS_FILE"] = str(path)
+    run(filled).failed(64, "NOMPD_METRICS_FILE: want a metrics file of ours,"
+                       " or none: this one is something else, and is not")
+    assert path.read_text(encoding="utf-8") == content
+    path.write_text("", encoding="utf-8")
+    assert run(filled).result["version"] == 2
+    Metrics(path).check("Completed", 0)
+
+
+@pytest.mark.only_store("sqlite")
+def test_metrics_file_is_the_store(filled):
+    """Never: not when it is there, and not when the run has made it."""
+    filled.variables["NOMPD_METRICS_FILE"] = str(filled.store)
+    before = filled.store.read_bytes()
+    run(filled).failed(64, "and is not overwritten")
+    assert filled.store.read_bytes() == before
+    stores.KIND.remove(filled.store)
+    outcome = run(filled)
+    assert outcome.result["version"] == 1
+    assert " warn  --metrics-file: " in outcome.err
+    assert "is no metrics file of ours, and is not overwritten" in outcome.err
+    del filled.variables["NOMPD_METRICS_FILE"]
+    assert run(filled).result["version"] == 2
+
+
+def test_metrics_file_of_a_killed_run(filled):
+    """What it has left beside the file goes with the next run."""
+    aside = filled.metrics.parent / ".nompd.prom.nompd-new"
+    aside.write_text("# TYPE nompd_program_info gauge\nhalf", encoding="utf-8")
+    assert run(filled).result["version"] == 2
+    told(filled, "Completed", 0)
+    assert not aside.exists()
+
+
+def test_metrics_file_through_a_link(filled):
+    """The link stays, and the file it leads to is made."""
+    target = filled.folder / "target.prom"
+    filled.metrics.symlink_to(target)
+    for version in (2, 3):
+        assert run(filled).result["version"] == version
+        assert filled.metrics.is_symlink() and not target.is_symlink()
+        told(filled, "Completed", 0)
+
+
 def test_command_that_fails(filled):
     filled.variables["NOMPD_NOTIFY_COMMAND"] = '["/bin/sh","-c","exit 7"]'
     outcome = run(filled)
