@@ -160,6 +160,22 @@ def test_documented(sync):
             map(re.escape, expression.split())), page), alert
 
 
+def test_time_to_tell():
+    """Who supervises a run leaves the notify command its time."""
+    header = (ROOT / "include" / "notify.h").read_text(encoding="utf-8")
+    told_ms = sum(int(number) for number in re.findall(
+        r"^#define (?:MAX_NOTIFY_MS|MAX_NOTIFY_GRACE_MS)\s+(\d+)", header, re.M))
+    assert told_ms == 65000
+    unit = (ROOT / "examples" / "systemd" / "nompd-sync.service").read_text(
+        encoding="utf-8")
+    minutes = re.search(r"^TimeoutStopSec=(\d+)min$", unit, re.M)
+    assert int(minutes[1]) * 60000 >= told_ms + 30000
+    pod = (ROOT / "examples" / "kubernetes" / "cronjob.yaml").read_text(
+        encoding="utf-8")
+    seconds = re.search(r"^ *terminationGracePeriodSeconds: (\d+)$", pod, re.M)
+    assert int(seconds[1]) * 1000 >= told_ms + 30000
+
+
 def test_reconvert(filled):
     assert run(filled, "reconvert").status == 0
     _, job = told(filled, "Completed", 0)
