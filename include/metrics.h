@@ -13,6 +13,9 @@
 
 #include "buf.h"
 
+/* How the metrics of a run begin. */
+#define METRICS_OF_RUN "# TYPE nompd_program_info gauge\n"
+
 /* The published state of a store, as nompd-serve and the metrics file have it.
  */
 struct metrics_last {

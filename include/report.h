@@ -14,6 +14,11 @@
 #define MAX_METRICS_BYTES    (2 * 1024 * 1024)
 #define MAX_STORE_NAME_BYTES 256
 
+/* How long another run may take to write its metrics file. */
+#define MAX_ASIDE_WAIT_MS 5000
+/* Links behind each other that lead to the file. */
+#define MAX_METRICS_LINKS 16
+
 /*
  * Writes opts->metrics_file and then runs opts->notify_command, as far as they
  * are set.  To be called when the lease is free and the job is over, for the
@@ -32,9 +37,17 @@ char *report_labels(const char *store_name);
 void report_metrics(struct buf *out, const char *labels, const struct job *job,
     const struct metrics_last *last);
 /*
- * Replaces the file at path by that text: mode 0644, all of it or nothing.  It
- * is written beside it, under a name that ends in no .prom.  -1 (STATUS_STORE):
- * what was there is as it was.
+ * Whether report_replace() may have the file at path: there is none, or it is
+ * empty, or it begins as metrics of ours do.  -1 (STATUS_STORE): not, for a
+ * store, a key or anything else of the user's would be gone.
+ */
+int report_may_replace(const char *path, struct error *err);
+/*
+ * Replaces the file at path by that text: mode 0644, all of it or nothing; a
+ * link stays one, and what it leads to is replaced.  The text is written beside
+ * the file, as .NAME.nompd-new, which a killed run leaves and the next one
+ * takes; of two that write at once one waits for the other, at most
+ * MAX_ASIDE_WAIT_MS.  -1 (STATUS_STORE): what was there is as it was.
  */
 int report_replace(const char *path, const struct buf *text,
     struct error *err);

@@ -5,18 +5,25 @@
 
 #include "collection.h"
 #include "options_int.h"
+#include "report.h"
 #include "secret.h"
 #include "url.h"
 
-/* What is there is replaced; a folder cannot be, a device must not be. */
+/* What is there is replaced; a folder cannot be, a device must not be, and of
+ * files only our own. */
 const char *
 options_set_metrics_file(struct options *opts, const char *value)
 {
-	struct stat info;
+	struct stat  info;
+	struct error err;
+	bool	     is_there = stat(value, &info) == 0;
 
 	if (value[strlen(value) - 1] == '/' ||
-	    (stat(value, &info) == 0 && !S_ISREG(info.st_mode)))
+	    (is_there && !S_ISREG(info.st_mode)))
 		return "want a file that may be replaced, or none yet";
+	if (is_there && report_may_replace(value, &err) == -1)
+		return "want a metrics file of ours, or none: this one is"
+		    " something else, and is not overwritten";
 	opts->metrics_file = value;
 	return NULL;
 }

@@ -1,9 +1,5 @@
-#include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "log.h"
@@ -12,61 +8,6 @@
 #include "report.h"
 #include "stop.h"
 #include "xalloc.h"
-
-/* For everybody: the collector runs as a user of its own. */
-#define METRICS_MODE 0644
-
-static int
-fail(const char *path, const char *doing, struct error *err)
-{
-	return error_set(err, STATUS_STORE, "%s: cannot %s: %s", path, doing,
-	    strerror(errno));
-}
-
-/* A file with that text beside path, to be renamed. */
-static int
-write_aside(const char *path, char *aside, const struct buf *text,
-    struct error *err)
-{
-	int fd, rc = 0;
-
-	fd = mkostemp(aside, O_CLOEXEC);
-	if (fd == -1)
-		return fail(path, "write a new one beside it", err);
-	if (fchmod(fd, METRICS_MODE) == -1 ||
-	    private_file_write(fd, text->data, text->len) == -1 ||
-	    fsync(fd) == -1)
-		rc = fail(path, "write a new one beside it", err);
-	(void)close(fd);
-	if (rc == 0 && rename(aside, path) == -1)
-		rc = fail(path, "replace it", err);
-	if (rc == -1)
-		(void)unlink(aside);
-	return rc;
-}
-
-int
-report_replace(const char *path, const struct buf *text, struct error *err)
-{
-	char	    resolved[PATH_MAX];
-	struct stat info;
-	char	   *aside;
-	int	    rc;
-
-	if (text->len > MAX_METRICS_BYTES)
-		return error_set(err, STATUS_STORE, "%s: it would be larger"
-		    " than %d bytes", path, MAX_METRICS_BYTES);
-	/* Through a link the file is replaced, not the link. */
-	if (realpath(path, resolved) != NULL)
-		path = resolved;
-	if (stat(path, &info) == 0 && !S_ISREG(info.st_mode))
-		return error_set(err, STATUS_STORE, "%s: is no file, and is not"
-		    " replaced by one", path);
-	aside = xasprintf("%s.XXXXXX", path);
-	rc = write_aside(path, aside, text, err);
-	free(aside);
-	return rc;
-}
 
 /* What the file at path says of the last finished run of the store; false: it
  * does not say, or cannot be read. */
@@ -128,7 +69,8 @@ write_metrics(const struct options *opts, const struct job *job,
 	labels = report_labels(name);
 	has_last = find_last(path, labels, job, versions, &last);
 	report_metrics(&text, labels, job, has_last ? &last : NULL);
-	if (report_replace(path, &text, &err) == -1)
+	if (report_may_replace(path, &err) == -1 ||
+	    report_replace(path, &text, &err) == -1)
 		log_warn("--metrics-file: %s; the run is as it is", err.text);
 	buf_clear(&text);
 	free(labels);

@@ -146,6 +146,7 @@ void
 report_metrics(struct buf *out, const char *labels, const struct job *job,
     const struct metrics_last *last)
 {
+	/* METRICS_OF_RUN tells by this line that the file is ours. */
 	metrics_head(out, "nompd_program_info", NULL,
 	    "The program that wrote this.");
 	put_labelled(out, "nompd_program_info", labels, "version",

@@ -160,6 +160,22 @@ def test_documented(sync):
             map(re.escape, expression.split())), page), alert
 
 
+def test_time_to_tell():
+    """Who supervises a run leaves the notify command its time."""
+    header = (ROOT / "include" / "notify.h").read_text(encoding="utf-8")
+    told_ms = sum(int(number) for number in re.findall(
+        r"^#define (?:MAX_NOTIFY_MS|MAX_NOTIFY_GRACE_MS)\s+(\d+)", header, re.M))
+    assert told_ms == 65000
+    unit = (ROOT / "examples" / "systemd" / "nompd-sync.service").read_text(
+        encoding="utf-8")
+    minutes = re.search(r"^TimeoutStopSec=(\d+)min$", unit, re.M)
+    assert int(minutes[1]) * 60000 >= told_ms + 30000
+    pod = (ROOT / "examples" / "kubernetes" / "cronjob.yaml").read_text(
+        encoding="utf-8")
+    seconds = re.search(r"^ *terminationGracePeriodSeconds: (\d+)$", pod, re.M)
+    assert int(seconds[1]) * 1000 >= told_ms + 30000
+
+
 def test_reconvert(filled):
     assert run(filled, "reconvert").status == 0
     _, job = told(filled, "Completed", 0)
@@ -266,6 +282,57 @@ def test_metrics_file_that_is_none(sync, path):
     sync.variables["NOMPD_METRICS_FILE"] = path
     run(sync).failed(64, "NOMPD_METRICS_FILE: want a file that may be")
     assert not stores.KIND.exists(sync.store)
+
+
+@pytest.mark.parametrize("kind", ["key", "text", "other metrics"])
+def test_metrics_file_of_others(filled, kind):
+    """What is not ours is never replaced."""
+    path = filled.folder / "precious"
+    content = {"key": KEY + "\n", "text": "a plan for today\n",
+               "other metrics": "# TYPE node_up gauge\nnode_up 1\n"}[kind]
+    path.write_text(content, encoding="utf-8")
+    filled.variables["NOMPD_METRICS_FILE"] = str(path)
+    run(filled).failed(64, "NOMPD_METRICS_FILE: want a metrics file of ours,"
+                       " or none: this one is something else, and is not")
+    assert path.read_text(encoding="utf-8") == content
+    path.write_text("", encoding="utf-8")
+    assert run(filled).result["version"] == 2
+    Metrics(path).check("Completed", 0)
+
+
+@pytest.mark.only_store("sqlite")
+def test_metrics_file_is_the_store(filled):
+    """Never: not when it is there, and not when the run has made it."""
+    filled.variables["NOMPD_METRICS_FILE"] = str(filled.store)
+    before = filled.store.read_bytes()
+    run(filled).failed(64, "and is not overwritten")
+    assert filled.store.read_bytes() == before
+    stores.KIND.remove(filled.store)
+    outcome = run(filled)
+    assert outcome.result["version"] == 1
+    assert " warn  --metrics-file: " in outcome.err
+    assert "is no metrics file of ours, and is not overwritten" in outcome.err
+    del filled.variables["NOMPD_METRICS_FILE"]
+    assert run(filled).result["version"] == 2
+
+
+def test_metrics_file_of_a_killed_run(filled):
+    """What it has left beside the file goes with the next run."""
+    aside = filled.metrics.parent / ".nompd.prom.nompd-new"
+    aside.write_text("# TYPE nompd_program_info gauge\nhalf", encoding="utf-8")
+    assert run(filled).result["version"] == 2
+    told(filled, "Completed", 0)
+    assert not aside.exists()
+
+
+def test_metrics_file_through_a_link(filled):
+    """The link stays, and the file it leads to is made."""
+    target = filled.folder / "target.prom"
+    filled.metrics.symlink_to(target)
+    for version in (2, 3):
+        assert run(filled).result["version"] == version
+        assert filled.metrics.is_symlink() and not target.is_symlink()
+        told(filled, "Completed", 0)
 
 
 def test_command_that_fails(filled):

@@ -514,7 +514,7 @@ def refused(port):
 def test_tools_serve(demo, tmp_path):
     """The printed lines do what is said, and a second start keeps all."""
     one = demo()
-    full, diff, trigger, openapi, ready = one.commands()
+    full, diff, trigger, _, _, _, openapi, ready = one.commands()
     assert all(line.startswith("curl ") for line in one.commands())
     assert str(one.port) in full
     content = one.run(full)
@@ -545,6 +545,25 @@ def test_tools_serve(demo, tmp_path):
     assert two.run(two.commands()[0])["currentVersion"] == 3
     assert (folder / "demo.key").read_text(encoding="ascii") == key
     assert key.strip() not in one.log() + "\n".join(one.lines + two.lines)
+
+
+def test_tools_serve_jobs(demo):
+    """A run is started, looked at, and would be ended."""
+    one = demo()
+    start, look, end = one.commands()[3:6]
+    job = one.run(start)
+    # It may be over before it is answered.
+    assert job["state"] in ("Queued", "Running", "Completed")
+    limit = time.monotonic() + web.PATIENCE
+    while (shown := one.run(look)["jobs"][0])["state"] != "Completed":
+        assert shown["state"] in ("Queued", "Running"), shown
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+    assert shown["id"] == job["id"]
+    assert shown["result"]["version"] == 3
+    assert end.endswith("/ID")
+    assert one.run(end[:-len("ID")] + job["id"]) == {
+        "error": "The job has ended: Completed."}
 
 
 @pytest.mark.parametrize("count", [2, 9, 10, 12])

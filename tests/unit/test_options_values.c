@@ -124,6 +124,8 @@ static const struct {
 	{ GOOD "--metrics-file /dev/null", "--metrics-file: ",
 	    "have \"/dev/null\"" },
 	{ GOOD "--metrics-file /none/", "--metrics-file: ", "or none yet" },
+	{ GOOD "--metrics-file /etc/passwd", "--metrics-file: ",
+	    "want a metrics file of ours, or none" },
 	{ GOOD "--notify-command []", "--notify-command: ",
 	    "at most 64 words" },
 	{ "history --metrics-file m", "--metrics-file does not apply",
