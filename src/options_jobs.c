@@ -40,11 +40,10 @@ options_set_abort_wait(struct options *opts, const char *value)
 const char *
 options_set_reason(struct options *opts, const char *value)
 {
-	size_t len = strlen(value);
-
-	if (len > MAX_JOB_REASON || !text_is_utf8((const uint8_t *)value, len))
+	if (strlen(value) > MAX_JOB_REASON || !text_is_plain(value))
 		return "want a text in UTF-8 of at most "
-		       TEXT_OF(MAX_JOB_REASON) " bytes";
+		       TEXT_OF(MAX_JOB_REASON) " bytes, without control"
+		       " characters";
 	opts->reason = value;
 	return NULL;
 }

@@ -518,7 +518,7 @@ def test_abort_of_an_unknown_job(filled, ledger):
     assert status(filled)["job"]["state"] == "Running"
 
 
-@pytest.mark.parametrize("reason", ["å" * 250, "a\nb\x1b[2J", "'\"\\"])
+@pytest.mark.parametrize("reason", ["å" * 250, "a\u00a0b\u200d💊", "'\"\\"])
 def test_reasons(filled, ledger, reason):
     ledger(make_job("r", age=-20))
     assert filled.run("abort", "--reason", reason).status == 0
@@ -526,7 +526,9 @@ def test_reasons(filled, ledger, reason):
     assert not CONTROL.search(filled.run("status").out)
 
 
-@pytest.mark.parametrize("reason", ["å" * 250 + "x", b"\xff", b"a\xc0\x80"])
+@pytest.mark.parametrize("reason", [
+    "å" * 250 + "x", b"\xff", b"a\xc0\x80", "a\nb", "\x1b[2J", "\x7f",
+    "a\u009bb", "a\u202eb", "\u2066", "\u200f"])
 def test_bad_reasons(filled, ledger, reason):
     ledger(make_job("r"))
     ended = subprocess.run(
@@ -534,6 +536,7 @@ def test_bad_reasons(filled, ledger, reason):
          reason], capture_output=True, timeout=60, env=filled.environment())
     assert ended.returncode == 64
     assert b"--reason: want a text in UTF-8 of at most 500" in ended.stderr
+    assert not CONTROL.search(ended.stderr.decode())
     assert status(filled)["job"]["abort"] is None
 
 

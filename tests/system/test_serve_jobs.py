@@ -663,8 +663,8 @@ def test_reasons(service, reason):
 
 
 BAD_REASONS = ["x" * (MAX_REASON + 1), "%C3%A5" * (MAX_REASON // 2) + "x",
-               "%80", "%C3", "%ED%A0%80", "%C2%85", "x&reason=x",
-               "x&Reason="]
+               "%80", "%C3", "%ED%A0%80", "%C2%85", "x%E2%80%AEy", "%E2%81%A9",
+               "x&reason=x", "x&Reason="]
 # lighttpd answers these with a 400 of its own.
 CONTROL_REASONS = ["%00", "a%0Ab", "%1B[2J", "%1f", "%7F"]
 
