@@ -120,17 +120,23 @@ static int
 print_job(const struct options *opts, const struct job *job,
     struct error *err)
 {
-	char time[CLOCK_TEXT_BYTES];
+	char	   time[CLOCK_TEXT_BYTES];
+	struct buf text = { 0 };
 
 	if (opts->format == OUTPUT_JSON)
 		return command_print(job_to_json(job), err);
-	clock_format_seconds(job->abort_at_ms, time);
-	if (job_is_active(job))
-		(void)printf("job %s is asked to end, since %s by %s\n",
-		    job->id, time, job->abort_by);
-	else
-		(void)printf("job %s has ended: %s\n", job->id,
+	if (job_is_active(job)) {
+		clock_format_seconds(job->abort_at_ms, time);
+		buf_print(&text, "job %s is asked to end, since %s by ",
+		    job->id, time);
+		/* Who has asked first, as the ledger says. */
+		job_print_text(&text, job->abort_by);
+	} else
+		buf_print(&text, "job %s has ended: %s", job->id,
 		    job_print_state(job));
+	buf_append_byte(&text, '\n');
+	(void)fwrite(text.data, 1, text.len, stdout);
+	buf_clear(&text);
 	return command_flush(err);
 }
 

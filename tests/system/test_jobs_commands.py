@@ -22,8 +22,8 @@ MEMBERS = ["id", "state", "lost", "stage", "command", "host", "process",
            "programVersion", "createdAt", "startedAt", "renewedAt", "endedAt",
            "retries", "collections", "abort", "error", "result"]
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3})?Z"
-HOSTILE = "a\x1b[31mb\x07\x7f\u009bc\r\nd"
-CONTROL = re.compile(r"[\0-\x09\x0b-\x1f\x7f-\x9f]")
+HOSTILE = "a\x1b[31mb\x07\x7f\u009b\u202ec\r\nd"
+CONTROL = re.compile(r"[\0-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
 SYNC = re.compile(r"job (\S+) is asked to end, since " + TIME + r" by (.+)\n")
 numbers = itertools.count()
 
@@ -340,8 +340,24 @@ def test_hostile_ledger(filled, ledger):
         assert ended.status == 0, ended.err
         assert not CONTROL.search(ended.out), ended.out
     assert fields(filled.run("status", "bad").out)["error"] == (
-        "status 74: a?[31mb???c?\nd")
+        "status 74: a?[31mb????c?\nd")
     assert "bad" in {job["id"] for job in jobs(filled)}
+
+
+def test_hostile_asker(filled, ledger):
+    """Who has asked before, by the ledger."""
+    ledger(make_job("deaf", "AbortInitiated", age=-20,
+                    abort={"At": date(now()), "By": HOSTILE,
+                           "Reason": HOSTILE}))
+    for args in ((), ("deaf", "--reason", "x")):
+        ended = filled.run("abort", *args)
+        assert ended.status == 0, ended.err
+        assert SYNC.fullmatch(ended.out).groups() == (
+            "deaf", "a?[31mb????c?")
+        assert not CONTROL.search(ended.out + ended.err)
+    ended = filled.run("abort", "--wait=0s")
+    ended.failed(75, "job deaf is asked to end")
+    assert not CONTROL.search(ended.err)
 
 
 # jobs

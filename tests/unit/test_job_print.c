@@ -142,6 +142,11 @@ START_TEST(harmless)
 	job_print_line(&out, "x", "a\x1b[31m\x7f\t\xc2\x9b"
 	    "b\xc3\xa5\xc2\xa0");
 	assert_out("x           a?[31m???b\xc3\xa5\xc2\xa0\n");
+	job_print_line(&out, "x", "a\xe2\x80\xae" "b\xe2\x81\xa9\xe2\x80\x8d");
+	assert_out("x           a?b?\xe2\x80\x8d\n");
+	job_print_text(&out, "a\x1b[31m\xc2\x9b" "b\xe2\x80\x8f\r\nc");
+	buf_append_byte(&out, ';');
+	assert_out("a?[31m?b??;");
 	job_print_line(&out, "x", "\\");
 	assert_out("x           \\\n");
 	job_print_line(&out, "x", "");
