@@ -51,15 +51,6 @@ job_print_state(const struct job *job)
 	return job_state_name(job->state);
 }
 
-/* The length of the line break at text, also as the log writes one, or 0. */
-static size_t
-break_len(const char *text)
-{
-	if (text[0] == '\n')
-		return 1;
-	return text[0] == '\\' && text[1] == 'n' ? 2 : 0;
-}
-
 /* Appends text to its first line break, or all of it with the further lines
  * indented by so many columns. */
 static void
@@ -67,18 +58,14 @@ append_clean(struct buf *out, const char *text, int indent)
 {
 	size_t len;
 
-	for (; *text != '\0'; text += len) {
-		len = break_len(text);
-		if (len > 0 && indent == 0)
-			return;
-		if (len > 0) {
-			buf_print(out, "\n%*s", indent, "");
-			continue;
-		}
+	for (; *text != '\0'; text += len > 0 ? len : 1) {
 		len = text_control_len(text);
-		buf_append_byte(out, len > 0 ? '?' : (uint8_t)*text);
-		if (len == 0)
-			len = 1;
+		if (*text != '\n')
+			buf_append_byte(out, len > 0 ? '?' : (uint8_t)*text);
+		else if (indent == 0)
+			return;
+		else
+			buf_print(out, "\n%*s", indent, "");
 	}
 }
 
