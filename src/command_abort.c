@@ -83,7 +83,7 @@ static int
 fail_late(const struct job *job, int64_t wait_ms, struct error *err)
 {
 	return error_set(err, STATUS_BUSY, "job %s is asked to end, but has not"
-	    " within %.1f s (--wait); see nompd-sync status", job->id,
+	    " ended within %.1f s (--wait); see nompd-sync status", job->id,
 	    (double)wait_ms / 1000);
 }
 

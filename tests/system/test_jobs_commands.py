@@ -490,9 +490,9 @@ def test_abort_in_vain(filled, ledger):
     ledger(make_job("deaf", age=-20))
     start = time.monotonic()
     filled.run("abort", "--wait=1200ms", "--reason", "tired").failed(
-        75, "job deaf is asked to end, but has not within 1.2 s")
+        75, "job deaf is asked to end, but has not ended within 1.2 s")
     assert 1.2 <= time.monotonic() - start < PATIENCE
-    filled.run("abort", "--wait=0s").failed(75, "has not within 0.0 s")
+    filled.run("abort", "--wait=0s").failed(75, "has not ended within 0.0 s")
     filled.run("abort", env={"NOMPD_ABORT_WAIT": "10ms"}).failed(75, "deaf")
     job = status(filled)["job"]
     assert (job["state"], job["abort"]["reason"]) == (
