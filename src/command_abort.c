@@ -65,8 +65,7 @@ choose(const struct options *opts, char id[MAX_JOB_ID + 1], struct error *err)
 		    jobs_get(jobs, opts->job, &job, err) :
 		    jobs_current(jobs, &job, err);
 	if (rc == 0 && opts->job != NULL)
-		rc = error_set(err, STATUS_NOT_FOUND, "store %s has no job %s;"
-		    " see nompd-sync jobs", store_name(store), opts->job);
+		rc = command_no_job(store_name(store), opts->job, "", err);
 	else if (rc == 0 || (rc == 1 && opts->job == NULL &&
 	    !job_is_active(&job)))
 		rc = error_set(err, STATUS_NOT_FOUND, "store %s: no job is"
