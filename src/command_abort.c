@@ -10,6 +10,7 @@
 #include "job_print.h"
 #include "jobs.h"
 #include "log.h"
+#include "number.h"
 #include "stop.h"
 #include "store.h"
 #include "text.h"
@@ -48,6 +49,24 @@ fail_ended(const struct job *job, struct error *err)
 	    " %s: %s", job->id, time, job_print_state(job));
 }
 
+/* The word behind a --wait without a time may be meant as one. */
+static int
+fail_unknown(const struct options *opts, const struct store *store,
+    struct error *err)
+{
+	char   *hint;
+	int64_t ms;
+	int	rc;
+
+	if (!opts->waits || opts->wait_ms != INT64_MAX ||
+	    !number_parse_duration(opts->job, 0, MAX_WAIT_MS, &ms))
+		return command_no_job(store_name(store), opts->job, "", err);
+	hint = xasprintf("; for a time write --wait=%s", opts->job);
+	rc = command_no_job(store_name(store), opts->job, hint, err);
+	free(hint);
+	return rc;
+}
+
 /* The id of the job that is meant.  Nothing is made or written yet. */
 static int
 choose(const struct options *opts, char id[MAX_JOB_ID + 1], struct error *err)
@@ -65,7 +84,7 @@ choose(const struct options *opts, char id[MAX_JOB_ID + 1], struct error *err)
 		    jobs_get(jobs, opts->job, &job, err) :
 		    jobs_current(jobs, &job, err);
 	if (rc == 0 && opts->job != NULL)
-		rc = command_no_job(store_name(store), opts->job, "", err);
+		rc = fail_unknown(opts, store, err);
 	else if (rc == 0 || (rc == 1 && opts->job == NULL &&
 	    !job_is_active(&job)))
 		rc = error_set(err, STATUS_NOT_FOUND, "store %s: no job is"

@@ -538,8 +538,22 @@ def test_interrupted_wait(filled, ledger):
 def test_abort_of_an_unknown_job(filled, ledger):
     ledger(make_job("r"))
     for args in (("x",), ("R", "--wait"), ("x", "--format=json")):
-        filled.run("abort", *args).failed(66, "no job [xR]")
+        ended = filled.run("abort", *args)
+        ended.failed(66, "no job [xR]; see nompd-sync jobs")
+        assert "for a time" not in ended.err
     assert status(filled)["job"]["state"] == "Running"
+
+
+def test_time_that_is_taken_for_a_job(filled, ledger):
+    """Unless there is such a job."""
+    ledger(make_job("5m", age=LEASE - 2))
+    filled.run("abort", "--wait", "1m").failed(
+        66, "no job 1m; see nompd-sync jobs; for a time write --wait=1m")
+    for args in (("1m",), ("--wait=2m", "1m"), ("--wait", "8d")):
+        ended = filled.run("abort", *args)
+        ended.failed(66, "no job (1m|8d)")
+        assert "for a time" not in ended.err
+    assert filled.run("abort", "--wait", "5m").out.startswith("job 5m has")
 
 
 @pytest.mark.parametrize("reason", ["å" * 250, "a\u00a0b\u200d💊", "'\"\\"])
