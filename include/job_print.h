@@ -15,6 +15,8 @@ struct job;
 void job_print_duration(struct buf *out, int64_t ms);
 /* "Running", "Failed (lost)", ... */
 const char *job_print_state(const struct job *job);
+/* Appends the first line of text. */
+void job_print_text(struct buf *out, const char *text);
 /* Appends a line with that name; what is in text stays in its column. */
 void job_print_line(struct buf *out, const char *name, const char *text);
 /* Appends the lines of a job at the time now_ms; ahead is how many jobs are in

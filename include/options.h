@@ -41,6 +41,8 @@ struct max_delete {
 /* Files of an export that are fetched side by side; more is no faster, and less
  * polite. */
 #define MAX_DOWNLOADS 32
+/* The longest wait with a time, for another run or for a job to end: a week. */
+#define MAX_WAIT_MS (7LL * 24 * 60 * 60 * 1000)
 
 enum mode { MODE_API, MODE_BULK, MODE__MAX };
 enum save { SAVE_BY_EXPORT, SAVE_OVERWRITE, SAVE_MERGE, SAVE__MAX };

@@ -21,7 +21,7 @@ int query_get(const char *query, const char *name,
     char value[MAX_VALUE_BYTES + 1]);
 /*
  * The same for words of people, of up to size - 1 bytes; -1 also when they are
- * not UTF-8, or a terminal might obey them (control characters).
+ * not text_is_plain().
  */
 int query_get_words(const char *query, const char *name, char *value,
     size_t size);

@@ -16,6 +16,15 @@
 /* True when the bytes are strict UTF-8 (RFC 3629: no overlong forms, no
  * surrogates); a NUL may be among them. */
 bool text_is_utf8(const uint8_t *data, size_t len);
+/*
+ * The length of the control character at text, which a terminal obeys or by
+ * which a reader is misled, or 0: C0, DEL, C1, and those that change the
+ * direction of writing (Unicode: Bidi_Control).  The end of the text is none.
+ */
+size_t text_control_len(const char *text);
+/* True when the text is UTF-8 without control characters: safe in a log line
+ * and on a terminal. */
+bool text_is_plain(const char *text);
 /* True when there is nothing but JSON's white space (RFC 8259, 2). */
 bool text_is_blank(const uint8_t *data, size_t len);
 /* How many of the bytes go on with a byte order mark of which seen bytes came

@@ -10,6 +10,7 @@
 #include "job_print.h"
 #include "jobs.h"
 #include "log.h"
+#include "number.h"
 #include "stop.h"
 #include "store.h"
 #include "text.h"
@@ -48,6 +49,24 @@ fail_ended(const struct job *job, struct error *err)
 	    " %s: %s", job->id, time, job_print_state(job));
 }
 
+/* The word behind a --wait without a time may be meant as one. */
+static int
+fail_unknown(const struct options *opts, const struct store *store,
+    struct error *err)
+{
+	char   *hint;
+	int64_t ms;
+	int	rc;
+
+	if (!opts->waits || opts->wait_ms != INT64_MAX ||
+	    !number_parse_duration(opts->job, 0, MAX_WAIT_MS, &ms))
+		return command_no_job(store_name(store), opts->job, "", err);
+	hint = xasprintf("; for a time write --wait=%s", opts->job);
+	rc = command_no_job(store_name(store), opts->job, hint, err);
+	free(hint);
+	return rc;
+}
+
 /* The id of the job that is meant.  Nothing is made or written yet. */
 static int
 choose(const struct options *opts, char id[MAX_JOB_ID + 1], struct error *err)
@@ -65,8 +84,7 @@ choose(const struct options *opts, char id[MAX_JOB_ID + 1], struct error *err)
 		    jobs_get(jobs, opts->job, &job, err) :
 		    jobs_current(jobs, &job, err);
 	if (rc == 0 && opts->job != NULL)
-		rc = error_set(err, STATUS_NOT_FOUND, "store %s has no job %s;"
-		    " see nompd-sync jobs", store_name(store), opts->job);
+		rc = fail_unknown(opts, store, err);
 	else if (rc == 0 || (rc == 1 && opts->job == NULL &&
 	    !job_is_active(&job)))
 		rc = error_set(err, STATUS_NOT_FOUND, "store %s: no job is"
@@ -83,7 +101,7 @@ static int
 fail_late(const struct job *job, int64_t wait_ms, struct error *err)
 {
 	return error_set(err, STATUS_BUSY, "job %s is asked to end, but has not"
-	    " within %.1f s (--wait); see nompd-sync status", job->id,
+	    " ended within %.1f s (--wait); see nompd-sync status", job->id,
 	    (double)wait_ms / 1000);
 }
 
@@ -120,17 +138,23 @@ static int
 print_job(const struct options *opts, const struct job *job,
     struct error *err)
 {
-	char time[CLOCK_TEXT_BYTES];
+	char	   time[CLOCK_TEXT_BYTES];
+	struct buf text = { 0 };
 
 	if (opts->format == OUTPUT_JSON)
 		return command_print(job_to_json(job), err);
-	clock_format_seconds(job->abort_at_ms, time);
-	if (job_is_active(job))
-		(void)printf("job %s is asked to end, since %s by %s\n",
-		    job->id, time, job->abort_by);
-	else
-		(void)printf("job %s has ended: %s\n", job->id,
+	if (job_is_active(job)) {
+		clock_format_seconds(job->abort_at_ms, time);
+		buf_print(&text, "job %s is asked to end, since %s by ",
+		    job->id, time);
+		/* Who has asked first, as the ledger says. */
+		job_print_text(&text, job->abort_by);
+	} else
+		buf_print(&text, "job %s has ended: %s", job->id,
 		    job_print_state(job));
+	buf_append_byte(&text, '\n');
+	(void)fwrite(text.data, 1, text.len, stdout);
+	buf_clear(&text);
 	return command_flush(err);
 }
 

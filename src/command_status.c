@@ -64,8 +64,7 @@ read_job(struct view *view, const char *id, struct error *err)
 		    0;
 	rc = jobs_get(view->jobs, id, &view->job, err);
 	if (rc == 0)
-		return error_set(err, STATUS_NOT_FOUND, "store %s has no job"
-		    " %s; see nompd-sync jobs", store_name(view->store), id);
+		return command_no_job(store_name(view->store), id, "", err);
 	return rc == -1 ? -1 : 0;
 }
 

@@ -51,26 +51,6 @@ job_print_state(const struct job *job)
 	return job_state_name(job->state);
 }
 
-/* The length of the control character (C0, DEL, C1) at text, or 0. */
-static size_t
-control_len(const char *text)
-{
-	const unsigned char *at = (const unsigned char *)text;
-
-	if (at[0] < ' ' || at[0] == 0x7f)
-		return 1;
-	return at[0] == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0 ? 2 : 0;
-}
-
-/* The length of the line break at text, also as the log writes one, or 0. */
-static size_t
-break_len(const char *text)
-{
-	if (text[0] == '\n')
-		return 1;
-	return text[0] == '\\' && text[1] == 'n' ? 2 : 0;
-}
-
 /* Appends text to its first line break, or all of it with the further lines
  * indented by so many columns. */
 static void
@@ -78,19 +58,21 @@ append_clean(struct buf *out, const char *text, int indent)
 {
 	size_t len;
 
-	for (; *text != '\0'; text += len) {
-		len = break_len(text);
-		if (len > 0 && indent == 0)
+	for (; *text != '\0'; text += len > 0 ? len : 1) {
+		len = text_control_len(text);
+		if (*text != '\n')
+			buf_append_byte(out, len > 0 ? '?' : (uint8_t)*text);
+		else if (indent == 0)
 			return;
-		if (len > 0) {
+		else
 			buf_print(out, "\n%*s", indent, "");
-			continue;
-		}
-		len = control_len(text);
-		buf_append_byte(out, len > 0 ? '?' : (uint8_t)*text);
-		if (len == 0)
-			len = 1;
 	}
+}
+
+void
+job_print_text(struct buf *out, const char *text)
+{
+	append_clean(out, text, 0);
 }
 
 void

@@ -7,6 +7,7 @@
 #include "options.h"
 #include "options_int.h"
 #include "secret.h"
+#include "text.h"
 #include "words.h"
 #include "xalloc.h"
 
@@ -50,7 +51,7 @@ const char *
 options_shown(char shown[MAX_SHOWN_BYTES], const char *value)
 {
 	const char *host, *at;
-	size_t	    head = 0, i;
+	size_t	    head = 0, i, len;
 
 	host = strstr(value, "://");
 	host = host != NULL ? host + strlen("://") : value;
@@ -61,9 +62,9 @@ options_shown(char shown[MAX_SHOWN_BYTES], const char *value)
 	    at != NULL ? "..." : "", at != NULL ? at : value);
 	if (host != value)
 		shown[strcspn(shown, "?#")] = '\0';
-	for (i = 0; shown[i] != '\0'; i++) {
-		if ((unsigned char)shown[i] < ' ')
-			shown[i] = '?';
+	for (i = 0; shown[i] != '\0'; i += len > 0 ? len : 1) {
+		len = text_control_len(shown + i);
+		memset(shown + i, '?', len);
 	}
 	return shown;
 }

@@ -8,8 +8,6 @@
 
 /* The largest age of a finished run that can be asked for: ten years. */
 #define MAX_AGE_MS (3650LL * 24 * 60 * 60 * 1000)
-/* The longest wait for a job to end, but for one without a time. */
-#define MAX_ABORT_WAIT_MS (7LL * 24 * 60 * 60 * 1000)
 
 const char *
 options_set_max_age(struct options *opts, const char *value)
@@ -30,8 +28,7 @@ options_set_abort_wait(struct options *opts, const char *value)
 {
 	if (strcmp(value, "-") == 0)
 		opts->wait_ms = INT64_MAX;
-	else if (!number_parse_duration(value, 0, MAX_ABORT_WAIT_MS,
-	    &opts->wait_ms))
+	else if (!number_parse_duration(value, 0, MAX_WAIT_MS, &opts->wait_ms))
 		return "want a time such as 30s, 5m or 1h, from 0s to 7d";
 	opts->waits = true;
 	return NULL;
@@ -40,11 +37,10 @@ options_set_abort_wait(struct options *opts, const char *value)
 const char *
 options_set_reason(struct options *opts, const char *value)
 {
-	size_t len = strlen(value);
-
-	if (len > MAX_JOB_REASON || !text_is_utf8((const uint8_t *)value, len))
+	if (strlen(value) > MAX_JOB_REASON || !text_is_plain(value))
 		return "want a text in UTF-8 of at most "
-		       TEXT_OF(MAX_JOB_REASON) " bytes";
+		       TEXT_OF(MAX_JOB_REASON) " bytes, without control"
+		       " characters";
 	opts->reason = value;
 	return NULL;
 }

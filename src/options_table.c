@@ -22,10 +22,9 @@
 #define MAX_LIMIT 1000000
 /* Processes that serve one socket; each has its own view of the store. */
 #define MAX_WORKERS 64
-/* Longest times: one request a day, a run and the wait for another a week. */
+/* Longest times: one request a day, a run a week. */
 #define MAX_TIMEOUT_MS	(24LL * 60 * 60 * 1000)
 #define MAX_DEADLINE_MS (7LL * MAX_TIMEOUT_MS)
-#define MAX_WAIT_MS	MAX_DEADLINE_MS
 
 #define FOR_RUN	     FOR(COMMAND_RUN)
 #define FOR_COPY     FOR(COMMAND_COPY)

@@ -86,6 +86,13 @@ page_jobs(struct exchange *exchange, struct error *err)
 	return rc;
 }
 
+/* For the log. */
+static void
+tell_id(struct exchange *exchange, const char *id)
+{
+	(void)snprintf(exchange->question, MAX_QUESTION_TEXT, " id=%s", id);
+}
+
 int
 page_job_find(struct exchange *exchange, const char *id, struct job *out,
     struct error *err)
@@ -97,6 +104,9 @@ page_job_find(struct exchange *exchange, const char *id, struct job *out,
 		return -1;
 	rc = jobs_get(jobs, id, out, err);
 	jobs_close(jobs);
+	/* What is no job's id may be a secret. */
+	if (rc == 1)
+		tell_id(exchange, id);
 	return rc;
 }
 
@@ -111,7 +121,7 @@ page_job_send(struct exchange *exchange, int status, const char *id,
 		xalloc_end();
 	location = xasprintf("%s/api/v1/jobs/%s", exchange->request->prefix,
 	    id);
-	(void)snprintf(exchange->question, MAX_QUESTION_TEXT, " id=%s", id);
+	tell_id(exchange, id);
 	response_json_header(&exchange->response, status, text, strlen(text),
 	    is_new ? "Location" : NULL, location);
 	free(location);
@@ -180,14 +190,18 @@ page_job_abort(struct exchange *exchange, struct error *err)
 {
 	char	   reason[MAX_JOB_REASON + 1] = "";
 	struct job job = { .counts = NULL };
+	bool	   is_good;
 	int	   rc;
 
-	if (query_get_words(exchange->request->query, "reason", reason,
-	    sizeof(reason)) == -1) {
+	is_good = query_get_words(exchange->request->query, "reason", reason,
+	    sizeof(reason)) != -1;
+	/* For a bad reason only so that the log can tell the job. */
+	rc = page_job_find(exchange, exchange->part, &job, err);
+	if (!is_good) {
+		job_clear(&job);
 		response_error(&exchange->response, 400, REASON_RULE);
 		return 0;
 	}
-	rc = page_job_find(exchange, exchange->part, &job, err);
 	if (rc == 0) {
 		response_error(&exchange->response, 404, NO_JOB);
 		return 0;

@@ -92,28 +92,13 @@ query_get(const char *query, const char *name, char value[MAX_VALUE_BYTES + 1])
 	return get(query, name, value, MAX_VALUE_BYTES + 1);
 }
 
-/* Those of ASCII and, of two bytes in UTF-8, those of Latin-1. */
-static bool
-has_control(const char *text)
-{
-	const unsigned char *at = (const unsigned char *)text;
-
-	while (at[0] >= 0x20 && at[0] != 0x7f &&
-	    !(at[0] == 0xc2 && at[1] < 0xa0))
-		at++;
-	return at[0] != '\0';
-}
-
 int
 query_get_words(const char *query, const char *name, char *value, size_t size)
 {
 	int rc;
 
 	rc = get(query, name, value, size);
-	if (rc == 1 && (has_control(value) ||
-	    !text_is_utf8((const uint8_t *)value, strlen(value))))
-		return -1;
-	return rc;
+	return rc == 1 && !text_is_plain(value) ? -1 : rc;
 }
 
 int

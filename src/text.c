@@ -27,6 +27,46 @@ text_is_utf8(const uint8_t *data, size_t len)
 	    bson_utf8_validate((const char *)data + i, len - i, true);
 }
 
+/* U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069, without their first
+ * byte, 0xe2. */
+static bool
+is_direction(uint8_t second, uint8_t third)
+{
+	if (second == 0x80)
+		return third == 0x8e || third == 0x8f ||
+		    (third >= 0xaa && third <= 0xae);
+	return second == 0x81 && third >= 0xa6 && third <= 0xa9;
+}
+
+size_t
+text_control_len(const char *text)
+{
+	const uint8_t *at = (const uint8_t *)text;
+
+	if (at[0] == '\0')
+		return 0;
+	if (at[0] < ' ' || at[0] == 0x7f)
+		return 1;
+	if (at[0] == 0xc2)
+		return at[1] >= 0x80 && at[1] < 0xa0 ? 2 : 0;
+	/* U+061C */
+	if (at[0] == 0xd8)
+		return at[1] == 0x9c ? 2 : 0;
+	return at[0] == 0xe2 && at[1] != '\0' && is_direction(at[1], at[2]) ?
+	    3 : 0;
+}
+
+bool
+text_is_plain(const char *text)
+{
+	const char *at = text;
+
+	while (*at != '\0' && text_control_len(at) == 0)
+		at++;
+	return *at == '\0' &&
+	    text_is_utf8((const uint8_t *)text, (size_t)(at - text));
+}
+
 bool
 text_is_blank(const uint8_t *data, size_t len)
 {

@@ -22,8 +22,8 @@ MEMBERS = ["id", "state", "lost", "stage", "command", "host", "process",
            "programVersion", "createdAt", "startedAt", "renewedAt", "endedAt",
            "retries", "collections", "abort", "error", "result"]
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3})?Z"
-HOSTILE = "a\x1b[31mb\x07\x7f\u009bc\r\nd"
-CONTROL = re.compile(r"[\0-\x09\x0b-\x1f\x7f-\x9f]")
+HOSTILE = "a\x1b[31mb\x07\x7f\u009b\u202ec\r\nd"
+CONTROL = re.compile(r"[\0-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
 SYNC = re.compile(r"job (\S+) is asked to end, since " + TIME + r" by (.+)\n")
 numbers = itertools.count()
 
@@ -214,14 +214,14 @@ def test_status_of_a_failed_run(filled, upstream):
 
 
 def test_status_of_a_held_run(filled, upstream):
-    """An error of several lines stands in its column."""
+    """An error of several lines is one in the list."""
     upstream.serve([], [], [])
     assert filled.run().status == 65
     found = fields(filled.run("status").out)
     assert found["state"] == "Held"
-    lines = found["error"].splitlines()
-    assert lines[0].startswith("status 65: ")
-    assert any(line.startswith("PlanDefinitions: ") for line in lines)
+    assert found["error"].startswith("status 65: ")
+    assert "; PlanDefinitions: " in found["error"]
+    assert "\n" not in found["error"]
     table = filled.run("jobs").out.splitlines()
     assert "65: " in table[1]
     assert len(table) == 1 + len(jobs(filled))
@@ -340,8 +340,32 @@ def test_hostile_ledger(filled, ledger):
         assert ended.status == 0, ended.err
         assert not CONTROL.search(ended.out), ended.out
     assert fields(filled.run("status", "bad").out)["error"] == (
-        "status 74: a?[31mb???c?\nd")
+        "status 74: a?[31mb????c?\nd")
     assert "bad" in {job["id"] for job in jobs(filled)}
+
+
+def test_backslashes(filled, ledger):
+    """They stand for nothing."""
+    ledger(failed("f", r"cannot read C:\new\x"))
+    text = r"cannot read C:\new\x"
+    assert fields(filled.run("status").out)["error"] == f"status 69: {text}"
+    assert filled.run("jobs").out.endswith(f"  69: {text}\n")
+
+
+def test_hostile_asker(filled, ledger):
+    """Who has asked before, by the ledger."""
+    ledger(make_job("deaf", "AbortInitiated", age=-20,
+                    abort={"At": date(now()), "By": HOSTILE,
+                           "Reason": HOSTILE}))
+    for args in ((), ("deaf", "--reason", "x")):
+        ended = filled.run("abort", *args)
+        assert ended.status == 0, ended.err
+        assert SYNC.fullmatch(ended.out).groups() == (
+            "deaf", "a?[31mb????c?")
+        assert not CONTROL.search(ended.out + ended.err)
+    ended = filled.run("abort", "--wait=0s")
+    ended.failed(75, "job deaf is asked to end")
+    assert not CONTROL.search(ended.err)
 
 
 # jobs
@@ -466,9 +490,9 @@ def test_abort_in_vain(filled, ledger):
     ledger(make_job("deaf", age=-20))
     start = time.monotonic()
     filled.run("abort", "--wait=1200ms", "--reason", "tired").failed(
-        75, "job deaf is asked to end, but has not within 1.2 s")
+        75, "job deaf is asked to end, but has not ended within 1.2 s")
     assert 1.2 <= time.monotonic() - start < PATIENCE
-    filled.run("abort", "--wait=0s").failed(75, "has not within 0.0 s")
+    filled.run("abort", "--wait=0s").failed(75, "has not ended within 0.0 s")
     filled.run("abort", env={"NOMPD_ABORT_WAIT": "10ms"}).failed(75, "deaf")
     job = status(filled)["job"]
     assert (job["state"], job["abort"]["reason"]) == (
@@ -514,11 +538,25 @@ def test_interrupted_wait(filled, ledger):
 def test_abort_of_an_unknown_job(filled, ledger):
     ledger(make_job("r"))
     for args in (("x",), ("R", "--wait"), ("x", "--format=json")):
-        filled.run("abort", *args).failed(66, "no job [xR]")
+        ended = filled.run("abort", *args)
+        ended.failed(66, "no job [xR]; see nompd-sync jobs")
+        assert "for a time" not in ended.err
     assert status(filled)["job"]["state"] == "Running"
 
 
-@pytest.mark.parametrize("reason", ["å" * 250, "a\nb\x1b[2J", "'\"\\"])
+def test_time_that_is_taken_for_a_job(filled, ledger):
+    """Unless there is such a job."""
+    ledger(make_job("5m", age=LEASE - 2))
+    filled.run("abort", "--wait", "1m").failed(
+        66, "no job 1m; see nompd-sync jobs; for a time write --wait=1m")
+    for args in (("1m",), ("--wait=2m", "1m"), ("--wait", "8d")):
+        ended = filled.run("abort", *args)
+        ended.failed(66, "no job (1m|8d)")
+        assert "for a time" not in ended.err
+    assert filled.run("abort", "--wait", "5m").out.startswith("job 5m has")
+
+
+@pytest.mark.parametrize("reason", ["å" * 250, "a\u00a0b\u200d💊", "'\"\\"])
 def test_reasons(filled, ledger, reason):
     ledger(make_job("r", age=-20))
     assert filled.run("abort", "--reason", reason).status == 0
@@ -526,7 +564,9 @@ def test_reasons(filled, ledger, reason):
     assert not CONTROL.search(filled.run("status").out)
 
 
-@pytest.mark.parametrize("reason", ["å" * 250 + "x", b"\xff", b"a\xc0\x80"])
+@pytest.mark.parametrize("reason", [
+    "å" * 250 + "x", b"\xff", b"a\xc0\x80", "a\nb", "\x1b[2J", "\x7f",
+    "a\u009bb", "a\u202eb", "\u2066", "\u200f"])
 def test_bad_reasons(filled, ledger, reason):
     ledger(make_job("r"))
     ended = subprocess.run(
@@ -534,6 +574,7 @@ def test_bad_reasons(filled, ledger, reason):
          reason], capture_output=True, timeout=60, env=filled.environment())
     assert ended.returncode == 64
     assert b"--reason: want a text in UTF-8 of at most 500" in ended.stderr
+    assert not CONTROL.search(ended.stderr.decode())
     assert status(filled)["job"]["abort"] is None
 
 

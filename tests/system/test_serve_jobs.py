@@ -248,6 +248,19 @@ def test_an_id_is_logged_when_it_is_one(history):
     assert "GET /api/v1/jobs/{id}: 404," in log
 
 
+def test_a_refused_abort_is_logged_with_its_job(history):
+    """With the id of a job, that is, and also when the ledger is not needed
+    for the answer."""
+    for name in ("first", "no-job-has-that-name"):
+        assert history.abort(name).status in (404, 409)
+        answer = history.ask("DELETE", f"/{name}?reason=x&reason=y")
+        assert answer.status == 400
+    log = history.server.log()
+    assert "no-job-has-that-name" not in log
+    for line in (" id=first: 409,", " id=first: 400,", ": 404,", ": 400,"):
+        assert f"DELETE /api/v1/jobs/{{id}}{line}" in log
+
+
 # Who may
 
 def test_methods(history):
@@ -663,8 +676,8 @@ def test_reasons(service, reason):
 
 
 BAD_REASONS = ["x" * (MAX_REASON + 1), "%C3%A5" * (MAX_REASON // 2) + "x",
-               "%80", "%C3", "%ED%A0%80", "%C2%85", "x&reason=x",
-               "x&Reason="]
+               "%80", "%C3", "%ED%A0%80", "%C2%85", "x%E2%80%AEy", "%E2%81%A9",
+               "x&reason=x", "x&Reason="]
 # lighttpd answers these with a 400 of its own.
 CONTROL_REASONS = ["%00", "a%0Ab", "%1B[2J", "%1f", "%7F"]
 
@@ -698,6 +711,7 @@ def test_ledger_that_is_damaged(service):
     for path in service.folder.glob("store.db-jobs*"):
         path.unlink()
     service.ledger().write_bytes(b"not a database\n" * 500)
+    assert refusal(service.ask("DELETE", f"/{name}?reason=%80"), 400)
     for method, path in (("GET", ""), ("GET", "/" + name),
                          ("DELETE", "/" + name)):
         answer = service.ask(method, path)

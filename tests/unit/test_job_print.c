@@ -112,7 +112,7 @@ START_TEST(block_of_one_that_has_ended)
 	(void)snprintf(job.abort_by, sizeof(job.abort_by), "ops@db2");
 	(void)snprintf(job.abort_reason, sizeof(job.abort_reason),
 	    "too\nlate");
-	error_fill(&job.error, STATUS_STORE, "one\\ntwo\nthree");
+	error_fill(&job.error, STATUS_STORE, "one\ntwo\nC:\\new");
 	job.has_result = true;
 	job.result = (struct run_result){ .version = 5, .added = 1,
 		.updated = 2, .unchanged = 3, .deleted = 4 };
@@ -131,7 +131,7 @@ START_TEST(block_of_one_that_has_ended)
 	    "            late\n"
 	    "error       status 74: one\n"
 	    "            two\n"
-	    "            three\n"
+	    "            C:\\new\n"
 	    "result      version 5: 1 added, 2 updated, 3 unchanged,"
 	    " 4 deleted\n");
 }
@@ -142,6 +142,11 @@ START_TEST(harmless)
 	job_print_line(&out, "x", "a\x1b[31m\x7f\t\xc2\x9b"
 	    "b\xc3\xa5\xc2\xa0");
 	assert_out("x           a?[31m???b\xc3\xa5\xc2\xa0\n");
+	job_print_line(&out, "x", "a\xe2\x80\xae" "b\xe2\x81\xa9\xe2\x80\x8d");
+	assert_out("x           a?b?\xe2\x80\x8d\n");
+	job_print_text(&out, "a\x1b[31m\xc2\x9b" "b\xe2\x80\x8f\r\nc");
+	buf_append_byte(&out, ';');
+	assert_out("a?[31m?b??;");
 	job_print_line(&out, "x", "\\");
 	assert_out("x           \\\n");
 	job_print_line(&out, "x", "");
@@ -181,7 +186,7 @@ START_TEST(rows)
 	job = make_job(JOB_FAILED);
 	job.is_lost = true;
 	memset(job.id, 'i', 30);
-	error_fill(&job.error, STATUS_UNAVAILABLE, "no\x1b answer\\nagain");
+	error_fill(&job.error, STATUS_UNAVAILABLE, "no\x1b answer \\n\nagain");
 	job_print_row(&out, &job, START);
 	job = make_job(JOB_QUEUED);
 	job.created_at_ms = 0;
@@ -190,7 +195,7 @@ START_TEST(rows)
 	    "night-1                    Completed       fetching    "
 	    "2026-11-22T02:00:00Z    3 min 25 s     1234\n"
 	    "iiiiiiiiiiiiiiiiiiiiiiiiiiiiii  Failed (lost)   fetching    "
-	    "2026-11-22T02:00:00Z    3 min 25 s        -  69: no? answer\n"
+	    "2026-11-22T02:00:00Z    3 min 25 s        -  69: no? answer \\n\n"
 	    "night-1                    Queued          fetching    "
 	    "-                            0.0 s        -\n");
 }

@@ -175,6 +175,8 @@ static const struct {
 	{ "a=%C2%80", -1, NULL },
 	{ "a=x%C2%9B", -1, NULL },
 	{ "a=%C2%9F", -1, NULL },
+	{ "a=x%E2%80%AE", -1, NULL },
+	{ "a=%E2%81%A6x", -1, NULL },
 	/* No UTF-8. */
 	{ "a=%80", -1, NULL },
 	{ "a=%FF", -1, NULL },

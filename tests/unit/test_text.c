@@ -71,6 +71,79 @@ START_TEST(copy_smallest)
 }
 END_TEST
 
+/* The length of the control character that the text begins with. */
+static const struct {
+	const char *text;
+	size_t	    len;
+} controls[] = {
+	{ "", 0 },
+	{ " ", 0 },
+	{ "~", 0 },
+	{ "\x01", 1 },
+	{ "\t", 1 },
+	{ "\n", 1 },
+	{ "\x1b", 1 },
+	{ "\x1f", 1 },
+	{ "\x7f", 1 },
+	{ "\xc2\x80", 2 },
+	{ "\xc2\x9f", 2 },
+	{ "\xc2\xa0", 0 },
+	{ "\xc3\x80", 0 },
+	{ "\xd8\x9b", 0 },
+	{ "\xd8\x9c", 2 },
+	{ "\xd8\x9d", 0 },
+	/* A joiner, which makes one sign of two; then the marks. */
+	{ "\xe2\x80\x8d", 0 },
+	{ "\xe2\x80\x8e", 3 },
+	{ "\xe2\x80\x8f", 3 },
+	{ "\xe2\x80\x90", 0 },
+	{ "\xe2\x80\xa9", 0 },
+	{ "\xe2\x80\xaa", 3 },
+	{ "\xe2\x80\xae", 3 },
+	{ "\xe2\x80\xaf", 0 },
+	{ "\xe2\x81\xa5", 0 },
+	{ "\xe2\x81\xa6", 3 },
+	{ "\xe2\x81\xa9", 3 },
+	{ "\xe2\x81\xaa", 0 },
+	{ "\xe2\x82\xac", 0 },
+	/* Parts of one. */
+	{ "\xc2", 0 },
+	{ "\xd8", 0 },
+	{ "\xe2", 0 },
+	{ "\xe2\x80", 0 },
+	{ "\xe2\x81", 0 },
+};
+
+START_TEST(control)
+{
+	char text[16];
+
+	ck_assert_uint_eq(text_control_len(controls[_i].text),
+	    controls[_i].len);
+	if (controls[_i].len == 0)
+		return;
+	(void)snprintf(text, sizeof(text), "x%s", controls[_i].text);
+	ck_assert(!text_is_plain(text));
+	(void)snprintf(text, sizeof(text), "\xc3\xa5%sx", controls[_i].text);
+	ck_assert(!text_is_plain(text));
+}
+END_TEST
+
+START_TEST(plain)
+{
+	static const char *const good[] = { "", "a b~", "\xc2\xa0",
+		"\xc3\xa5\xe2\x80\x8d\xf0\x9f\x92\x8a", "\"'\\n" };
+	static const char *const bad[] = { "\xff", "a\x80", "\xc3", "\xe2\x80",
+		"\xc0\x80", "\xed\xa0\x80", "a\xf4\x90\x80\x80" };
+	size_t			 i;
+
+	for (i = 0; i < LENGTH_OF(good); i++)
+		ck_assert_msg(text_is_plain(good[i]), "%zu", i);
+	for (i = 0; i < LENGTH_OF(bad); i++)
+		ck_assert_msg(!text_is_plain(bad[i]), "%zu", i);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -80,6 +153,8 @@ main(void)
 	tcase_add_loop_test(tests, copy, 0, LENGTH_OF(copies));
 	tcase_add_test(tests, copy_garbage);
 	tcase_add_test(tests, copy_smallest);
+	tcase_add_loop_test(tests, control, 0, LENGTH_OF(controls));
+	tcase_add_test(tests, plain);
 	suite_add_tcase(suite, tests);
 	return test_run(suite);
 }
