@@ -361,7 +361,7 @@ def test_hostile_asker(filled, ledger):
         ended = filled.run("abort", *args)
         assert ended.status == 0, ended.err
         assert SYNC.fullmatch(ended.out).groups() == (
-            "deaf", "a?[31mb????c?")
+            "deaf", "a?[31mb????c??d")
         assert not CONTROL.search(ended.out + ended.err)
     ended = filled.run("abort", "--wait=0s")
     ended.failed(75, "job deaf is asked to end")
