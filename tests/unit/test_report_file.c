@@ -9,6 +9,11 @@
 #define ASIDE ".nompd.prom.nompd-new"
 #define OURS  METRICS_OF_RUN "nompd_program_info 1\n"
 
+/* Runs that end over and over again, and what each writes then. */
+#define WRITERS	 3
+#define ROUNDS	 60
+#define LONGEST	 200000
+
 /* How long another run has the file in these tests. */
 #define OTHER_MS 300
 
@@ -231,6 +236,59 @@ START_TEST(two_at_once)
 }
 END_TEST
 
+static void
+write_often(int letter)
+{
+	int i;
+
+	for (i = 0; i < ROUNDS; i++) {
+		text.len = 0;
+		memset(buf_reserve(&text, LONGEST), letter, LONGEST);
+		text.len = LONGEST;
+		if (report_replace(path, &text, &err) == -1) {
+			(void)fprintf(stderr, "%s\n", err.text);
+			_exit(1);
+		}
+		(void)poll(NULL, 0, 1 + (i + letter) % 5);
+	}
+	_exit(0);
+}
+
+/* Whoever looks finds the whole text of one of them. */
+static void
+assert_whole(void)
+{
+	const char *all = read_in_folder("nompd.prom");
+	size_t	    len = strlen(all);
+
+	ck_assert_uint_eq(len, LONGEST);
+	ck_assert_uint_eq(strspn(all, (char[]){ all[0], '\0' }), len);
+}
+
+START_TEST(many_at_once)
+{
+	pid_t pids[WRITERS];
+	int   i, left = WRITERS, status;
+
+	for (i = 0; i < WRITERS; i++) {
+		pids[i] = fork();
+		ck_assert_int_ne(pids[i], -1);
+		if (pids[i] == 0)
+			write_often('a' + i);
+	}
+	while (left > 0) {
+		if (is_there(path))
+			assert_whole();
+		if (waitpid(-1, &status, WNOHANG) > 0) {
+			ck_assert_msg(status == 0, "%s", read_log());
+			left--;
+		}
+	}
+	assert_whole();
+	ck_assert(!is_there(aside));
+}
+END_TEST
+
 /* One that hangs is not waited for without end; its file is its own. */
 START_TEST(other_hangs)
 {
@@ -262,6 +320,7 @@ main(void)
 	tcase_add_test(tests, left_by_a_killed_run);
 	tcase_add_test(tests, link_aside);
 	tcase_add_loop_test(tests, two_at_once, 0, 2);
+	tcase_add_test(tests, many_at_once);
 	tcase_add_test(tests, other_hangs);
 	suite_add_tcase(suite, tests);
 	return test_run(suite);
