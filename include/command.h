@@ -17,7 +17,8 @@ int command_show(const struct options *opts, struct error *err);
  * Prints the active job, the last one or the one that is named, and when the
  * last run has finished; with opts->watch until the job has ended.  -1
  * (STATUS_STALE): all is printed, and that run is too old, or there is none;
- * STATUS_NOT_FOUND: there is no such job.
+ * STATUS_NOT_FOUND: there is no such job.  Where none is named, a list of jobs
+ * that cannot be read is a warning.
  */
 int command_status(const struct options *opts, struct error *err);
 /* Prints the latest jobs, newest first, as a table or JSON. */

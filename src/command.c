@@ -8,9 +8,9 @@
 #include "clock.h"
 #include "collection.h"
 #include "command.h"
+#include "json_text.h"
 #include "log.h"
 #include "store.h"
-#include "xalloc.h"
 
 int
 command_flush(struct error *err)
@@ -24,14 +24,10 @@ command_flush(struct error *err)
 int
 command_print(json_t *object, struct error *err)
 {
-	char *text;
+	char *text = json_text(object);
 
-	text = object != NULL ? json_dumps(object, JSON_COMPACT) : NULL;
-	if (text == NULL)
-		xalloc_end();
 	(void)printf("%s\n", text);
 	free(text);
-	json_decref(object);
 	return command_flush(err);
 }
 

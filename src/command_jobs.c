@@ -1,4 +1,3 @@
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,8 +6,8 @@
 #include "command_list.h"
 #include "job_print.h"
 #include "jobs.h"
+#include "json_text.h"
 #include "store.h"
-#include "xalloc.h"
 
 /*
  * The items, each with a NUL behind it.  Whoever reads them slowly does not
@@ -25,19 +24,14 @@ static bool
 add_item(void *ctx, const struct job *job)
 {
 	struct listing *listing = ctx;
-	json_t	       *object;
 	char	       *text;
 
 	if (listing->format == OUTPUT_TABLE)
 		job_print_row(&listing->items, job, listing->now_ms);
 	else {
-		object = job_to_json(job);
-		text = json_dumps(object, JSON_COMPACT);
-		if (text == NULL)
-			xalloc_end();
+		text = json_text(job_to_json(job));
 		buf_append(&listing->items, text, strlen(text));
 		free(text);
-		json_decref(object);
 	}
 	buf_append_byte(&listing->items, '\0');
 	return true;

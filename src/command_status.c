@@ -9,6 +9,7 @@
 #include "command.h"
 #include "job_print.h"
 #include "jobs.h"
+#include "log.h"
 #include "screen.h"
 #include "stop.h"
 #include "store.h"
@@ -17,11 +18,11 @@
 /* How often a job that is watched is looked at. */
 #define WATCH_EVERY_MS 1000
 
-/* What is shown.  job.id is empty when there is no job. */
+/* What is shown.  job.id is empty when there is no job, or none is known of. */
 struct view {
 	const struct options *opts;
 	struct store	     *store;
-	struct jobs	     *jobs;
+	struct jobs	     *jobs;   /* NULL: the list cannot be read */
 	struct job	      job;
 	uint64_t	      ahead;  /* jobs in the queue before it */
 	uint64_t	      queued; /* jobs in the queue, it included */
@@ -32,6 +33,24 @@ struct view {
 	json_t		     *shown; /* watch: what was printed last */
 };
 
+/*
+ * The age of the data is known without the list of jobs, which may be damaged:
+ * a probe goes on without it.  Who names a job wants that job.
+ */
+static int
+leave_jobs(struct view *view, struct error *err)
+{
+	if (view->opts->job != NULL)
+		return -1;
+	log_warn("%s", err->text);
+	err->status = STATUS_OK;
+	job_clear(&view->job);
+	view->ahead = view->queued = 0;
+	jobs_close(view->jobs);
+	view->jobs = NULL;
+	return 0;
+}
+
 static int
 open_view(struct view *view, struct error *err)
 {
@@ -39,7 +58,9 @@ open_view(struct view *view, struct error *err)
 
 	if (store_open(place, STORE_READ, &view->store, err) == -1)
 		return -1;
-	return jobs_open(place, false, &view->jobs, err);
+	if (jobs_open(place, false, &view->jobs, err) == -1)
+		return leave_jobs(view, err);
+	return 0;
 }
 
 static void
@@ -68,13 +89,24 @@ read_job(struct view *view, const char *id, struct error *err)
 	return rc == -1 ? -1 : 0;
 }
 
+static int
+read_jobs(struct view *view, const char *id, struct error *err)
+{
+	if (view->jobs == NULL)
+		return 0;
+	if (read_job(view, id, err) == -1 ||
+	    jobs_ahead(view->jobs, view->job.id, &view->ahead, err) == -1 ||
+	    jobs_ahead(view->jobs, "", &view->queued, err) == -1)
+		/* One that is watched has an id. */
+		return id == NULL ? leave_jobs(view, err) : -1;
+	return 0;
+}
+
 /* Looks at the job, and then at the run that it may have been. */
 static int
 read_view(struct view *view, const char *id, struct error *err)
 {
-	if (read_job(view, id, err) == -1 ||
-	    jobs_ahead(view->jobs, view->job.id, &view->ahead, err) == -1 ||
-	    jobs_ahead(view->jobs, "", &view->queued, err) == -1 ||
+	if (read_jobs(view, id, err) == -1 ||
 	    store_versions_get(view->store, &view->versions, err) == -1)
 		return -1;
 	view->age_ms = clock_now_ms() - view->versions.finished_at_ms;
@@ -104,9 +136,10 @@ make_object(const struct view *view)
 {
 	json_t *object;
 
-	object = json_pack("{s:o, s:I, s:o, s:b}",
+	object = json_pack("{s:o, s:o, s:o, s:b}",
 	    "job", view->job.id[0] != '\0' ? job_to_json(&view->job) :
-	    json_null(), "queued", (json_int_t)view->queued,
+	    json_null(), "queued", view->jobs != NULL ?
+	    json_integer((json_int_t)view->queued) : json_null(),
 	    "lastFinished", make_finished(view), "isFresh",
 	    (int)view->is_fresh);
 	if (object == NULL)
@@ -136,14 +169,17 @@ append_finished(const struct view *view, struct buf *out)
 static void
 append_block(const struct view *view, struct buf *out)
 {
-	char queued[sizeof("18446744073709551615")];
+	char queued[sizeof("18446744073709551615")] = "unknown";
 
 	if (view->job.id[0] != '\0')
 		job_print_block(out, &view->job, view->ahead,
 		    jobs_now_ms(view->jobs));
 	else
-		job_print_line(out, "job", "none yet");
-	(void)snprintf(queued, sizeof(queued), "%" PRIu64, view->queued);
+		job_print_line(out, "job", view->jobs != NULL ? "none yet" :
+		    "unknown");
+	if (view->jobs != NULL)
+		(void)snprintf(queued, sizeof(queued), "%" PRIu64,
+		    view->queued);
 	job_print_line(out, "in queue", queued);
 	append_finished(view, out);
 	job_print_counts(out, &view->job);

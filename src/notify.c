@@ -1,5 +1,4 @@
 #include <errno.h>
-#include <jansson.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +7,7 @@
 
 #include "child.h"
 #include "clock.h"
+#include "json_text.h"
 #include "notify.h"
 #include "private_file.h"
 #include "xalloc.h"
@@ -16,15 +16,10 @@
 static char *
 line_of(const struct job *job)
 {
-	json_t *object = job_to_json(job);
-	char   *text, *line;
+	char *text = json_text(job_to_json(job)), *line;
 
-	text = json_dumps(object, JSON_COMPACT);
-	if (text == NULL)
-		xalloc_end();
 	line = xasprintf("%s\n", text);
 	free(text);
-	json_decref(object);
 	return line;
 }
 

@@ -4,10 +4,10 @@
 #include <string.h>
 
 #include "clock.h"
+#include "json_text.h"
 #include "log.h"
 #include "query.h"
 #include "service.h"
-#include "xalloc.h"
 
 /* The largest age that can be asked for: ten years. */
 #define MAX_AGE_MS (3650LL * 24 * 60 * 60 * 1000)
@@ -34,15 +34,11 @@ page_live(struct exchange *exchange, struct error *err)
 static void
 send_object(struct exchange *exchange, bool is_ready, json_t *object)
 {
-	char *text;
+	char *text = json_text(object);
 
-	text = object != NULL ? json_dumps(object, JSON_COMPACT) : NULL;
-	if (text == NULL)
-		xalloc_end();
 	response_json(&exchange->response, is_ready ? 200 : 503, text,
 	    strlen(text));
 	free(text);
-	json_decref(object);
 }
 
 static void

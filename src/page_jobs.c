@@ -1,12 +1,12 @@
 /* The jobs of a store: the latest, one, and the end of one. */
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "job.h"
 #include "jobs.h"
+#include "json_text.h"
 #include "log.h"
 #include "page_int.h"
 #include "query.h"
@@ -41,13 +41,8 @@ static bool
 add_job(void *ctx, const struct job *job)
 {
 	struct list *list = ctx;
-	json_t	    *object = job_to_json(job);
-	char	    *text;
+	char	    *text = json_text(job_to_json(job));
 
-	text = json_dumps(object, JSON_COMPACT);
-	if (text == NULL)
-		xalloc_end();
-	json_decref(object);
 	if (list->count++ > 0)
 		buf_append_byte(&list->text, ',');
 	buf_append(&list->text, text, strlen(text));
@@ -114,11 +109,8 @@ void
 page_job_send(struct exchange *exchange, int status, const char *id,
     json_t *object, bool is_new)
 {
-	char *location, *text;
+	char *location, *text = json_text(object);
 
-	text = object != NULL ? json_dumps(object, JSON_COMPACT) : NULL;
-	if (text == NULL)
-		xalloc_end();
 	location = xasprintf("%s/api/v1/jobs/%s", exchange->request->prefix,
 	    id);
 	tell_id(exchange, id);
@@ -126,7 +118,6 @@ page_job_send(struct exchange *exchange, int status, const char *id,
 	    is_new ? "Location" : NULL, location);
 	free(location);
 	free(text);
-	json_decref(object);
 }
 
 int

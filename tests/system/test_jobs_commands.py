@@ -1,4 +1,5 @@
 """status, jobs and abort: who asks about a run, and who ends it."""
+import contextlib
 import datetime
 import itertools
 import json
@@ -6,6 +7,7 @@ import os
 import pty
 import re
 import signal
+import sqlite3
 import subprocess
 import threading
 import time
@@ -366,6 +368,57 @@ def test_hostile_asker(filled, ledger):
     ended = filled.run("abort", "--wait=0s")
     ended.failed(75, "job deaf is asked to end")
     assert not CONTROL.search(ended.err)
+
+
+def garbage(file):
+    file.write_bytes(b"not a database\n" * 500)
+
+
+def damaged_table(file):
+    """It opens, and then no row is right."""
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        database.execute("ALTER TABLE SyncJobs RENAME COLUMN Data TO Songs")
+
+
+@pytest.mark.only_store("sqlite")
+@pytest.mark.parametrize("spoil", [garbage, damaged_table])
+def test_status_without_a_list(filled, ledger, spoil):
+    """A probe judges the data, which is there; who names a job wants that."""
+    ledger(make_job("r", age=-20))
+    file = filled.store.with_name(filled.store.name + "-jobs")
+    spoil(file)
+    for path in filled.folder.glob("store.db-jobs-*"):
+        path.unlink()
+    for args in ((), ("--watch",)):
+        ended = filled.run("status", *args)
+        assert ended.status == 0, ended.err
+        found = fields(ended.out)
+        assert list(found) == ["job", "in queue", "last run"]
+        assert (found["job"], found["in queue"]) == ("unknown", "unknown")
+        assert found["last run"].startswith("version 1, ")
+        assert ended.err.count("\n") == 1
+        assert re.search(" warn .*jobs.*store.db", ended.err)
+    answer = status(filled)
+    assert (answer["job"], answer["queued"]) == (None, None)
+    assert answer["lastFinished"]["version"] == 1
+    time.sleep(1.1)
+    stale = filled.run("status", "--max-age=1s")
+    assert (stale.status, "unknown" in stale.out) == (1, True)
+    assert " warn " in stale.err and "--max-age allows" in stale.err
+    assert status(filled, "--max-age=1s", ends=1)["job"] is None
+    for args in (("status", "r"), ("status", "r", "--watch"), ("jobs",),
+                 ("abort",)):
+        filled.run(*args).failed(74, "store.db")
+
+
+@pytest.mark.only_store("sqlite")
+def test_list_that_is_lost_while_it_is_watched(filled, ledger):
+    ledger(make_job("r", age=-20))
+    process = filled.start("status", "--watch", "--format=json")
+    assert json.loads(process.stdout.readline())["job"]["id"] == "r"
+    damaged_table(filled.store.with_name(filled.store.name + "-jobs"))
+    filled.finish(process).failed(74, "store.db")
 
 
 # jobs
