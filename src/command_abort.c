@@ -105,6 +105,13 @@ fail_late(const struct job *job, int64_t wait_ms, struct error *err)
 	    (double)wait_ms / 1000);
 }
 
+static int
+fail_gone(const char *id, struct error *err)
+{
+	return error_set(err, STATUS_NOT_FOUND, "job %s has gone from the list"
+	    " of jobs", id);
+}
+
 /* Until the job has ended, or is not heard of any more. */
 static int
 wait_for(struct jobs *jobs, int64_t wait_ms, struct job *job,
@@ -126,8 +133,7 @@ wait_for(struct jobs *jobs, int64_t wait_ms, struct job *job,
 		job_clear(job);
 		rc = jobs_get(jobs, id, job, err);
 		if (rc == 0)
-			return error_set(err, STATUS_NOT_FOUND, "job %s has"
-			    " gone from the list of jobs", id);
+			return fail_gone(id, err);
 		if (rc == -1)
 			return -1;
 	}
@@ -169,8 +175,10 @@ end_job(const struct options *opts, struct jobs *jobs, const char *id,
 	name_us(by);
 	rc = jobs_abort(jobs, id, by, opts->reason != NULL ? opts->reason :
 	    "", &job, err);
+	/* An empty one was taken from the list in the meantime. */
 	if (rc == 0)
-		rc = fail_ended(&job, err);
+		rc = job.id[0] != '\0' ? fail_ended(&job, err) :
+		    fail_gone(id, err);
 	if (rc == 1 && opts->waits) {
 		log_info("job %s is asked to end; waiting for it", id);
 		rc = wait_for(jobs, opts->wait_ms, &job, err);

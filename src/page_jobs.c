@@ -199,7 +199,10 @@ page_job_abort(struct exchange *exchange, struct error *err)
 	}
 	if (rc == 1)
 		rc = ask_to_end(exchange, reason, &job, err);
-	if (rc != -1)
+	/* An empty one was taken from the list in the meantime. */
+	if (rc == 0 && job.id[0] == '\0')
+		response_error(&exchange->response, 404, NO_JOB);
+	else if (rc != -1)
 		answer_abort(exchange, &job, rc == 1);
 	job_clear(&job);
 	return rc == -1 ? -1 : 0;

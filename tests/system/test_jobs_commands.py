@@ -579,6 +579,24 @@ def test_wait_for_one_that_gets_done(filled, ledger):
     assert (ended.status, ended.out) == (0, "job quick has ended: Completed\n")
 
 
+@pytest.mark.only_store("sqlite")
+def test_abort_of_one_that_goes(filled, ledger):
+    """Taken from the list by another hand, at the question or in the wait."""
+    ledger(make_job("r", age=-20))
+    file = filled.store.with_name(filled.store.name + "-jobs")
+    process = filled.start("abort", "--wait")
+    assert process.stderr.readline()
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        database.execute("DELETE FROM SyncJobs")
+        database.commit()
+    filled.finish(process).failed(66, "job r has gone from the list of jobs")
+    ledger(make_job("r", age=-20))
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        database.execute("CREATE TRIGGER hand AFTER UPDATE ON SyncJobs"
+                         " BEGIN DELETE FROM SyncJobs; END")
+    filled.run("abort", "r").failed(66, "job r has gone from the list of jobs")
+
+
 def test_interrupted_wait(filled, ledger):
     ledger(make_job("deaf", age=-20))
     process = filled.start("abort", "--wait")

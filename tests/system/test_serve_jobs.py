@@ -660,6 +660,19 @@ def test_lost_job(service):
                                 ).fetchall() == [("Running", None)]
 
 
+def test_abort_of_one_that_goes(service):
+    """Taken from the list by another hand while it is asked."""
+    assert service.post().status == 200
+    name = service.list()[0]["id"]
+    with service.database() as database:
+        database.execute("UPDATE SyncJobs SET State = 'Running', RenewedAt ="
+                         " ?", (int(time.time() * 1000),))
+        database.execute("CREATE TRIGGER hand AFTER UPDATE ON SyncJobs"
+                         " BEGIN DELETE FROM SyncJobs; END")
+    assert refusal(service.abort(name), 404) == "No such job."
+    assert service.list() == []
+
+
 @pytest.mark.parametrize("reason", [
     "", "x", "x" * MAX_REASON, "å" * (MAX_REASON // 2), "+", " ", "\u00a0"])
 def test_reasons(service, reason):
