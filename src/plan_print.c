@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <libgen.h>
 #include <limits.h>
@@ -12,6 +13,9 @@
 #include "plan_print.h"
 #include "stop.h"
 #include "xalloc.h"
+
+/* What a SQLite file begins with, its NUL included. */
+#define DATABASE_START "SQLite format 3"
 
 static const char *const act_words[ACT__MAX] = {
 	[ACT_ADD] = "add",
@@ -102,6 +106,23 @@ fail(const char *path, struct error *err)
 	    path, strerror(errno));
 }
 
+/* Whoever names a store by mistake does not want it replaced. */
+static bool
+is_database(const char *path)
+{
+	char	start[sizeof(DATABASE_START)];
+	ssize_t len;
+	int	fd;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd == -1)
+		return false;
+	len = read(fd, start, sizeof(start));
+	(void)close(fd);
+	return len == (ssize_t)sizeof(start) &&
+	    memcmp(start, DATABASE_START, sizeof(start)) == 0;
+}
+
 int
 plan_print_check(const char *path, struct error *err)
 {
@@ -114,6 +135,9 @@ plan_print_check(const char *path, struct error *err)
 		(void)snprintf(resolved, sizeof(resolved), "%s", path);
 	if (is_special(resolved))
 		return 0;
+	if (is_database(resolved))
+		return error_set(err, STATUS_STORE, "--plan: %s is a database;"
+		    " it was left as it is (name another file)", path);
 	/* The file is made beside its place. */
 	if (access(dirname(resolved), W_OK | X_OK) == -1)
 		rc = fail(path, err);
@@ -145,6 +169,8 @@ plan_print(struct stage *stage, const struct tally *tallies, size_t count,
 
 	if (path == NULL)
 		return print_all(stage, NULL, tallies, count, err);
+	if (plan_print_check(path, err) == -1)
+		return -1;
 	/* Through a link the file is replaced, not the link. */
 	if (realpath(path, resolved) != NULL)
 		path = resolved;

@@ -184,3 +184,18 @@ def test_dry_run_of_what_is_not_ours(sync):
 def test_all_collections_are_planned(sync, upstream):
     ended = sync.run("--dry-run", "--plan")
     assert {c for c, _, _ in plan_in(ended.err)} == set(model.COLLECTIONS)
+
+
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+@pytest.mark.only_store("sqlite")
+def test_a_store_stays(filled, dry):
+    """That was named by mistake."""
+    before = filled.dump()
+    filled.run(*dry, f"--plan={filled.store}").failed(
+        74, "--plan", "is a database", "name another file")
+    assert filled.dump() == before
+
+
+def test_plan_in_no_folder(sync):
+    """It is said before anything is fetched."""
+    sync.run(f"--plan={sync.folder}/none/plan").failed(74, "--plan", "none")
