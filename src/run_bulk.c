@@ -251,6 +251,7 @@ run_bulk(struct run *run, struct error *err)
 {
 	struct bulk *bulk;
 	struct error ignored;
+	size_t	     i;
 	int	     rc;
 
 	rc = bulk_open(run->opts, run->store, run->stage,
@@ -261,6 +262,9 @@ run_bulk(struct run *run, struct error *err)
 	if (rc == -1)
 		(void)store_end(run->store, &ignored);
 	/* The tallies have names of it; the result needs none. */
+	run_note(run);
 	bulk_end(bulk, rc, err);
+	for (i = 0; i < run->count; i++)
+		run->tallies[i].name = NULL;
 	return rc;
 }

@@ -52,6 +52,8 @@ int run_apply(struct run *run, struct error *err);
 /* Frees what the run has; fills the result when rc is 0, and gives rc. */
 int run_end(struct run *run, int rc, const struct error *err);
 
+/* The job's counts become those of the tallies; one without a name is over. */
+void run_note(struct run *run);
 /* What the run is at from now on. */
 void run_stage(struct run *run, enum job_stage stage);
 /* Opens the ledger, waits for the lease as the options say, and is a job. */

@@ -26,13 +26,21 @@ note_tally(struct job *job, const struct tally *tally)
 	count->written = (int64_t)tally->written;
 }
 
-static void
-note(struct run *run)
+void
+run_note(struct run *run)
 {
 	size_t i;
 
-	for (i = 0; i < run->count; i++)
-		note_tally(&run->job, &run->tallies[i]);
+	for (i = 0; i < run->count; i++) {
+		if (run->tallies[i].name != NULL)
+			note_tally(&run->job, &run->tallies[i]);
+	}
+}
+
+static void
+note(struct run *run)
+{
+	run_note(run);
 	job_keeper_note(run->keeper, &run->job);
 }
 
@@ -175,13 +183,10 @@ end_job(struct run *run, int rc, const struct error *err)
 void
 run_job_end(struct run *run, int rc, const struct error *err)
 {
-	size_t i;
-
 	stop_set_watch(NULL, NULL);
 	if (run->opts->dry_run)
 		return;
-	for (i = 0; i < run->count; i++)
-		note_tally(&run->job, &run->tallies[i]);
+	run_note(run);
 	end_job(run, rc, err);
 	/* An id is one that can be asked for. */
 	if (!run->is_job)
