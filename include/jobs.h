@@ -41,6 +41,8 @@ int jobs_open(const struct store_place *place, bool is_writer,
     struct jobs **out, struct error *err);
 /* NULL is fine. */
 void jobs_close(struct jobs *jobs);
+/* The store's name for messages, without secrets; borrowed. */
+const char *jobs_name(const struct jobs *jobs);
 /* The clock by which jobs live and die (UTC ms): the server's, or ours. */
 int64_t jobs_now_ms(struct jobs *jobs);
 

@@ -75,7 +75,8 @@ job_keeper_sweep(struct job_keeper *keeper, const char *own, struct error *err)
 
 /* Why the ledger does not take the job as it was any more. */
 static void
-explain(const struct job *found, bool is_there, struct error *err)
+explain(const struct job_keeper *keeper, const struct job *found,
+    bool is_there, struct error *err)
 {
 	if (is_there && found->state == JOB_ABORT_INITIATED)
 		error_fill(err, STATUS_ABORTED, "%s asked for the end of this"
@@ -83,9 +84,11 @@ explain(const struct job *found, bool is_there, struct error *err)
 		    found->abort_reason[0] != '\0' ? ": " : "",
 		    found->abort_reason);
 	else
-		error_fill(err, STATUS_STORE, "the list of jobs %s: the run"
-		    " was held up for too long, or somebody has written there;"
-		    " it stops here, and the next one begins anew", is_there ?
+		error_fill(err, STATUS_STORE, "store %s: another run has taken"
+		    " the lease, or may have, for the list of jobs %s: it was"
+		    " held up for too long, or somebody has written there; it"
+		    " stops here, and the next one begins anew",
+		    jobs_name(keeper->jobs), is_there ?
 		    "says that this run has ended" : "has this run no more");
 }
 
@@ -105,7 +108,7 @@ look(struct job_keeper *keeper, struct job *job, struct error *err)
 	}
 	if (rc == -1)
 		return -1;
-	explain(&found, rc == 1, err);
+	explain(keeper, &found, rc == 1, err);
 	job_clear(&found);
 	return 1;
 }
@@ -123,9 +126,11 @@ renew(struct job_keeper *keeper, struct error *err)
 
 	if (held_ms >= JOB_LEASE_MS) {
 		keeper->is_lost = true;
-		error_fill(err, STATUS_STORE, "this run was held up for"
+		error_fill(err, STATUS_STORE, "store %s: another run has taken"
+		    " the lease, or may have: this run was held up for"
 		    " %" PRId64 " seconds and counts as lost; it stops here,"
-		    " and the next one begins anew", held_ms / 1000);
+		    " and the next one begins anew", jobs_name(keeper->jobs),
+		    held_ms / 1000);
 		return 1;
 	}
 	(void)pthread_mutex_lock(&keeper->values);

@@ -45,6 +45,12 @@ jobs_close(struct jobs *jobs)
 		jobs->ops->close(jobs);
 }
 
+const char *
+jobs_name(const struct jobs *jobs)
+{
+	return jobs->name;
+}
+
 int64_t
 jobs_now_ms(struct jobs *jobs)
 {
@@ -55,7 +61,7 @@ jobs_now_ms(struct jobs *jobs)
 static int
 named(const struct jobs *jobs, int rc, struct error *err)
 {
-	return rc == -1 ? error_prefix(err, "jobs of store %s", jobs->name) :
+	return rc == -1 ? error_prefix(err, "store %s: jobs", jobs->name) :
 	    rc;
 }
 

@@ -44,7 +44,7 @@ ledger_open(const struct store_place *place, bool is_writer,
 	jobs->base.name = xstrdup(jobs->link.name != NULL ?
 	    jobs->link.name : "mongodb://");
 	if (rc == -1) {
-		error_prefix(err, "jobs of store %s", jobs->base.name);
+		error_prefix(err, "store %s: jobs", jobs->base.name);
 		ledger_close(&jobs->base);
 		return -1;
 	}

@@ -230,6 +230,19 @@ publish(struct run *run, struct error *err)
 	return 0;
 }
 
+/* What another run has written meanwhile, which has taken the lease, adds up to
+ * nothing here. */
+static int
+explain(struct run *run, struct error *err)
+{
+	struct error lost;
+
+	if (err->status == STATUS_UNBALANCED &&
+	    store_lease_check(run->store, &lost) == -1)
+		*err = lost;
+	return -1;
+}
+
 int
 run_apply(struct run *run, struct error *err)
 {
@@ -258,7 +271,7 @@ run_apply(struct run *run, struct error *err)
 		return -1;
 	run_stage(run, JOB_STAGE_CHECKING);
 	if (balance_records(&balance, err) == -1)
-		return -1;
+		return explain(run, err);
 	return publish(run, err);
 }
 

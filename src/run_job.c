@@ -175,8 +175,13 @@ end_job(struct run *run, int rc, const struct error *err)
 	    job_keeper_now_ms(run->keeper) : clock_now_ms());
 	run->job.has_result = rc == 0;
 	run->job.result = *run->result;
-	if (run->keeper != NULL &&
-	    job_keeper_end(run->keeper, &run->job, &late) == -1)
+	if (run->keeper == NULL ||
+	    job_keeper_end(run->keeper, &run->job, &late) == 0)
+		return;
+	/* Where the store has failed that is no further fault. */
+	if (rc == -1 && err->status == STATUS_STORE)
+		log_info("%s; the end of this job is not noted", late.text);
+	else
 		log_warn("%s; the end of this job is not noted", late.text);
 }
 

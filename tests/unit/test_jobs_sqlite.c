@@ -136,7 +136,7 @@ START_TEST(damaged)
 	jobs = open_jobs(true);
 	CHECK_FAILS(jobs_walk(jobs, 0, list_job, NULL, &err),
 	    "no such table: SyncJobs");
-	ck_assert_msg(strncmp(err.text, "jobs of store /tmp/", 19) == 0, "%s",
+	ck_assert_msg(strncmp(err.text, "store /tmp/", 11) == 0, "%s",
 	    err.text);
 	CHECK_FAILS(jobs_current(jobs, &job, &err), "no such table");
 	ck_assert_ptr_null(job.counts);
