@@ -304,12 +304,11 @@ class Clock:
         return json.loads(ended.out)["job"]
 
     def wait_for_signs(self, sync, *ids):
-        """Of each one, by the clock as it is now."""
-        before = {id: ledger.find(sync.store, id).renewed for id in ids}
+        """Of each one, by the clock as it is now; one that was on its way has
+        the time of before."""
         for id in ids:
-            ledger.wait_for(sync.store, id,
-                            lambda job: job.renewed != before[job.id])
-            assert not self.shown(sync, id)["lost"]
+            ledger.wait_until(
+                lambda name=id: not self.shown(sync, name)["lost"], id)
 
 
 @pytest.fixture
