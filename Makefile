@@ -105,6 +105,12 @@ $(BUILD)/test_%: tests/unit/test_%.c $(ARCHIVE)
 	$(call say,LD $@)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -Wno-pedantic -MMD -MP -o $@ $< \
 	    $(ARCHIVE) $(ALL_LDFLAGS) $(PROGRAM_LDFLAGS) $(LIBS) $(CHECK_LIBS)
 
+# What the tests compare with other implementations.
+CANONICAL = $(BUILD)/canonical
+$(CANONICAL): tests/canonical/canonical.c $(ARCHIVE)
+	$(call say,LD $@)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -o $@ $< \
+	    $(ARCHIVE) $(ALL_LDFLAGS) $(PROGRAM_LDFLAGS) $(LIBS)
+
 $(BUILD):
 	mkdir -p $@
 
@@ -119,6 +125,7 @@ help:
 	@echo 'make check-api     the API against its own description'
 	@echo 'make check-mongodb what goes over the store, on a MongoDB server'
 	@echo 'make check-peers   bulk mode, on FHIR servers that are not our own'
+	@echo 'make check-canonical canonical JSON, beside other implementations'
 	@echo 'make asan          the same tests with AddressSanitizer and UBSan'
 	@echo 'make lint          compilers, checkers, manual pages, house style'
 	@echo 'make bench         speed and memory of runs, beside a floor'
@@ -142,7 +149,7 @@ deps-build deps-serve deps-test deps-mongodb deps-peers deps-lint deps-package:
 
 # These begin with an empty machine: the build runs in a make of its
 # own, which finds the packages that deps has just installed.
-.PHONY: demo serve check check-api check-mongodb check-peers asan
+.PHONY: demo serve check check-api check-mongodb check-peers check-canonical asan
 demo: deps-build
 	@$(MAKE) --no-print-directory all
 	@sh tools/demo $(PROGRAM)
@@ -177,6 +184,11 @@ check-peers: deps-test
 	$(PYTHON) tests/servers/fhir/run.py --or-without -- \
 	    $(PYTHON) tests/run.py --build $(BUILD) --only peers
 
+# rfc8785, from the package index of Python, in a folder of its own.
+check-canonical: deps-test
+	@$(MAKE) --no-print-directory $(CANONICAL)
+	$(PYTHON) tests/canonical/run.py --build $(BUILD)
+
 ASAN	= -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer
 asan: deps-test
@@ -185,7 +197,7 @@ asan: deps-test
 	$(PYTHON) tests/run.py --build $(BUILD)-asan $(TEST_FLAGS)
 
 .PHONY: unit-tests
-unit-tests: $(UNIT_TESTS)
+unit-tests: $(UNIT_TESTS) $(CANONICAL)
 
 SCRIPTS = tools/deb tools/deps tools/demo tools/serve examples/ci.sh \
 	examples/nompd-notify .ci/run tests/servers/mongodb/build.sh \

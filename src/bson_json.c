@@ -4,6 +4,7 @@
 #include "bson_json.h"
 #include "bson_member.h"
 #include "clock.h"
+#include "json_quote.h"
 #include "limit.h"
 
 /* A resource may use all of MAX_NESTING, and stands in a record. */
@@ -18,87 +19,6 @@ static void
 literal_append(struct buf *out, const char *text)
 {
 	buf_append(out, text, strlen(text));
-}
-
-/* What RFC 8259, 7 wants escaped: controls, the quote and the backslash. */
-static bool
-is_plain(uint8_t byte)
-{
-	return byte >= 0x20 && byte != '"' && byte != '\\';
-}
-
-/* True when each of eight bytes is plain. */
-static bool
-are_plain(const uint8_t *data)
-{
-	static const uint64_t ones = UINT64_C(0x0101010101010101);
-	static const uint64_t highs = UINT64_C(0x8080808080808080);
-	uint64_t	      word, quote, backslash;
-
-	memcpy(&word, data, sizeof(word));
-	quote = word ^ ones * '"';
-	backslash = word ^ ones * '\\';
-	/* Taking n off a byte below n sets its highest bit; one that had it
-	 * set before is plain.  What a borrow does to the byte above is of no
-	 * account, for then the answer is false already. */
-	return (((word - ones * 0x20) | (quote - ones) |
-	    (backslash - ones)) & ~word & highs) == 0;
-}
-
-static size_t
-plain_len(const uint8_t *data, size_t len)
-{
-	size_t i = 0;
-
-	for (;;) {
-		while (i + sizeof(uint64_t) <= len && are_plain(data + i))
-			i += sizeof(uint64_t);
-		/* The byte in question, or those that are left. */
-		if (i == len || !is_plain(data[i]))
-			return i;
-		i++;
-	}
-}
-
-static void
-escape_append(struct buf *out, uint8_t byte)
-{
-	static const char hex[] = "0123456789abcdef";
-	static const char letters[] = {
-		['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f',
-		['\r'] = 'r', ['"'] = '"', ['\\'] = '\\',
-	};
-	char text[] = { '\\', letters[byte], '0', '0', '0', '0' };
-
-	if (text[1] != '\0') {
-		buf_append(out, text, 2);
-		return;
-	}
-	text[1] = 'u';
-	text[4] = hex[byte >> 4];
-	text[5] = hex[byte & 0xf];
-	buf_append(out, text, sizeof(text));
-}
-
-static void
-text_append(struct buf *out, const char *text, size_t len)
-{
-	const uint8_t *data = (const uint8_t *)text;
-	size_t	       run;
-
-	/* Room for the whole of it, unless something has to be escaped. */
-	(void)buf_reserve(out, len + 2);
-	buf_append_byte(out, '"');
-	for (;;) {
-		run = plain_len(data, len);
-		buf_append(out, data, run);
-		if (run == len)
-			break;
-		escape_append(out, data[run]);
-		data += run + 1;
-		len -= run + 1;
-	}
-	buf_append_byte(out, '"');
 }
 
 static void
@@ -160,7 +80,7 @@ date_append(struct buf *out, int64_t ms)
 	char text[CLOCK_TEXT_BYTES];
 
 	clock_format(ms, text);
-	text_append(out, text, strlen(text));
+	json_quote_append(out, text, strlen(text));
 }
 
 static int
@@ -172,7 +92,7 @@ value_append(struct buf *out, const struct bson_member *member, unsigned level)
 	/* Types that no store of ours holds end in the last line. */
 	switch (bson_member_type(member)) {
 	case BSON_TYPE_UTF8:
-		text_append(out, (const char *)value + BSON_LENGTH_BYTES,
+		json_quote_append(out, (const char *)value + BSON_LENGTH_BYTES,
 		    len - BSON_LENGTH_BYTES - 1);
 		return 0;
 	case BSON_TYPE_INT32:
@@ -220,7 +140,7 @@ level_append(struct buf *out, const uint8_t *data, size_t len, bool is_array,
 			buf_append_byte(out, ',');
 		is_first = false;
 		if (!is_array) {
-			text_append(out, bson_member_name(&member),
+			json_quote_append(out, bson_member_name(&member),
 			    member.name_len);
 			buf_append_byte(out, ':');
 		}

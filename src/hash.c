@@ -1,27 +1,24 @@
 #include <bson/bson.h>
 #include <openssl/evp.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bson_member.h"
+#include "bson_path.h"
 #include "buf.h"
 #include "hash.h"
 #include "limit.h"
 #include "xalloc.h"
 
 /* Members that there is room for at first. */
-#define MIN_MEMBERS    64
+#define MIN_MEMBERS   64
 /* Up to here an insertion sort beats qsort(). */
-#define MAX_INSERTION  16
-/* Bytes of a member's name and of a path that a message shows. */
-#define MAX_NAME_SHOWN 200
-#define MAX_PATH_SHOWN 1024
+#define MAX_INSERTION 16
 
 /*
  * Invariants: members[0..n) belong to the objects that are open, outermost
- * first; path[0..depth) are the members that lead to the innermost one.
+ * first; path leads to the innermost one.
  */
 struct hasher {
 	EVP_MD	      *sha256;
@@ -30,11 +27,7 @@ struct hasher {
 	struct bson_member *members;
 	size_t	       n;
 	size_t	       cap;
-	size_t	       depth;
-	struct {
-		struct bson_member member;
-		bool	      is_element; /* of an array */
-	} path[MAX_NESTING];
+	struct bson_path path;
 };
 
 static int document_write(struct hasher *hasher, const uint8_t *data,
@@ -84,62 +77,14 @@ member_compare(const void *a, const void *b)
 	return strcmp(bson_member_name(a), bson_member_name(b));
 }
 
-/* As much of a name as a message shows, without half a character at its end
- * (UTF-8, RFC 3629). */
-static int
-shown_len(const struct bson_member *member)
-{
-	size_t len = member->name_len;
-
-	if (len <= MAX_NAME_SHOWN)
-		return (int)len;
-	for (len = MAX_NAME_SHOWN; len > 0; len--)
-		if ((bson_member_name(member)[len] & 0xc0) != 0x80)
-			break;
-	return (int)len;
-}
-
-static void
-path_format(const struct hasher *hasher, char text[MAX_PATH_SHOWN])
-{
-	const struct bson_member *member;
-	size_t			  i, len = 0;
-	bool			  is_element;
-	int			  n;
-
-	text[0] = '\0';
-	for (i = 0; i < hasher->depth; i++) {
-		member = &hasher->path[i].member;
-		is_element = hasher->path[i].is_element;
-		n = snprintf(text + len, MAX_PATH_SHOWN - len, "%s%.*s%s",
-		    is_element ? "[" : i > 0 ? "." : "",
-		    shown_len(member), bson_member_name(member),
-		    is_element ? "]" : "");
-		if (n < 0 || len + (size_t)n >= MAX_PATH_SHOWN) {
-			text[len] = '\0';
-			break;
-		}
-		len += (size_t)n;
-	}
-}
-
-static void
-path_push(struct hasher *hasher, const struct bson_member *member,
-    bool is_element)
-{
-	hasher->path[hasher->depth].member = *member;
-	hasher->path[hasher->depth].is_element = is_element;
-	hasher->depth++;
-}
-
 static int
 fail_not_sound(const struct hasher *hasher, struct error *err)
 {
 	char path[MAX_PATH_SHOWN];
 
-	path_format(hasher, path);
+	bson_path_format(&hasher->path, path);
 	return error_set(err, STATUS_PROTOCOL, "the document is not sound BSON"
-	    " (%s%s)", hasher->depth > 0 ? "in " : "at its top", path);
+	    " (%s%s)", hasher->path.depth > 0 ? "in " : "at its top", path);
 }
 
 static int
@@ -148,10 +93,11 @@ fail_duplicate(struct hasher *hasher, const struct bson_member *member,
 {
 	char path[MAX_PATH_SHOWN];
 
-	path_push(hasher, member, false);
-	path_format(hasher, path);
+	bson_path_push(&hasher->path, member, false);
+	bson_path_format(&hasher->path, path);
 	return error_set(err, STATUS_PROTOCOL, "an object has two members named"
-	    " \"%.*s\": %s", shown_len(member), bson_member_name(member), path);
+	    " \"%.*s\": %s", bson_path_name_len(member),
+	    bson_member_name(member), path);
 }
 
 static int
@@ -167,17 +113,17 @@ member_write(struct hasher *hasher, const struct bson_member *member,
 		return 0;
 	}
 	/* The document itself is the first of MAX_NESTING, without a step. */
-	if (hasher->depth + 1 >= MAX_NESTING)
+	if (hasher->path.depth + 1 >= MAX_NESTING)
 		return error_set(err, STATUS_PROTOCOL,
 		    "objects and arrays are nested deeper than %d",
 		    MAX_NESTING);
 	buf_append(&hasher->canonical, member->start,
 	    (size_t)(value - member->start));
-	path_push(hasher, member, is_element);
+	bson_path_push(&hasher->path, member, is_element);
 	if (document_write(hasher, value, member->value_len,
 	    type == BSON_TYPE_ARRAY, err) == -1)
 		return -1;
-	hasher->depth--;
+	hasher->path.depth--;
 	return 0;
 }
 
@@ -313,7 +259,7 @@ hash_document(struct hasher *hasher, const uint8_t *data, size_t len,
 {
 	hasher->canonical.len = 0;
 	hasher->n = 0;
-	hasher->depth = 0;
+	hasher->path.depth = 0;
 	if (document_write(hasher, data, len, false, err) == -1)
 		return -1;
 	digest_write(hasher, hash);
