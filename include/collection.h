@@ -13,6 +13,8 @@
 #define MAX_COLLECTION_NAME 64
 /* Where the lines of an export go that are no records. */
 #define COLLECTION_QUARANTINE "Quarantine"
+/* The former states of all records. */
+#define COLLECTION_STATES "RecordHistory"
 
 enum collection {
 	PLAN_DEFINITIONS,
@@ -35,9 +37,13 @@ const char *collection_path(enum collection collection);
 enum collection collection_find(const char *name);
 /*
  * Can a collection beside the five have that name?  True for a FHIR type's:
- * ASCII letters, a capital first, and neither one of the five nor one that
- * begins with Sync, in whatever case (tables of SQLite have none).
+ * ASCII letters, a capital first, and neither one of the five nor one of the
+ * store's own (RecordHistory, and what begins with Sync), in whatever case
+ * (tables of SQLite have none).
  */
 bool collection_is_extra(const char *name);
+/* Do consumers get its records?  The outputs, and those of FHIR types; bad lines
+ * of an export are for those who run the service. */
+bool collection_is_served(const char *name);
 
 #endif

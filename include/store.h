@@ -10,7 +10,8 @@
  *	store_begin,				reads see one state from here
  *	store_version_raise,
  *	store_collection_make ...		where it may not be there
- *	store_writer_open, _put, _delete, _close	once a collection
+ *	store_writer_open, _put, _delete, _close	once a collection; what a
+ *						record was before stays behind
  *	store_history_keys_put ..., store_history_put,
  *	store_publish				visible from here
  *	store_notes_delete			when they are of no use any more
@@ -49,6 +50,8 @@ enum store_mode {
 	STORE_UPDATE,	/* written; an error when it is not there */
 	STORE_READ,	/* an error when it is not there */
 	STORE_DRY,	/* read; one that is not there reads as empty */
+	STORE_PEEK,	/* read as a run would; an error when it is not
+			 * there */
 };
 
 /*
@@ -77,9 +80,10 @@ int store_lease_try(struct store *store, char holder[MAX_HOLDER_TEXT],
 int store_lease_check(struct store *store, struct error *err);
 
 /*
- * From here on all reads see one state, and writes may follow.  A kind of store
- * without snapshots promises less: the versions are those of now, and records
- * may be newer than they say, never older.
+ * From here on all reads see one state, and writes may follow.  Who reads
+ * (STORE_READ) sees the last finished version exactly, also in the middle of a
+ * run and after one that died; only in a store whose states_from is above that
+ * version may records be newer, never older.
  */
 int store_begin(struct store *store, struct error *err);
 /*
@@ -100,7 +104,14 @@ struct store_versions {
 	int64_t finished_at_ms; /* its SyncedAt; 0 when there is none */
 	int64_t raised;
 	int64_t raised_at_ms; /* LastSyncAt; 0 when there is none */
+	/* The oldest version that store_view() can show; STORE_NO_STATES: none
+	 * yet (a store that an older program has made). */
+	int64_t states_from;
+	/* Changes since a lower version are not complete: tombstones were
+	 * pruned.  0: all are there. */
+	int64_t horizon;
 };
+#define STORE_NO_STATES INT64_MAX
 int store_versions_get(struct store *store, struct store_versions *out,
     struct error *err);
 
@@ -115,10 +126,28 @@ int store_version_raise(struct store *store, int64_t now_ms, int64_t *version,
  * they are.  Some of them may be written by this run as well.
  */
 uint64_t store_adopted(const struct store *store);
-/* Makes raised and raised_at_ms those of the store; the other two come with
- * its history. */
+/* Makes raised, raised_at_ms, states_from and horizon those of the store; the
+ * other two come with its history. */
 int store_versions_set(struct store *store,
     const struct store_versions *versions, struct error *err);
+
+/*
+ * What the cursors of records and changes that are opened from here on show,
+ * and what is counted: the state of the store as the finished run of a version
+ * has left it (at least states_from, at most finished); 0: that of
+ * store_begin() or, in a run, what the run has made of it.
+ */
+void store_view(struct store *store, int64_t version);
+
+/* A finished run. */
+struct store_run {
+	int64_t version;
+	int64_t synced_at_ms;
+};
+/* The newest one whose version is at most version, and which was published at
+ * at_ms or before (INT64_MAX: any).  1 = found, 0 = none, -1 = failed. */
+int store_run_find(struct store *store, int64_t version, int64_t at_ms,
+    struct store_run *out, struct error *err);
 
 /*
  * The names of all collections of records in the store: the five, which are
@@ -166,6 +195,11 @@ struct store_record {
 	int64_t	       updated_at_ms;
 	bool	       is_deleted;
 	char	       hash[HASH_TEXT_BYTES];
+	/* SHA-256 of the canonical JSON of data (RFC 8785); empty where
+	 * consumers do not get the collection, and for data that has none. */
+	char	       json_hash[HASH_TEXT_BYTES];
+	/* Of a former state: the version that has replaced it; else 0. */
+	int64_t	       replaced_in;
 };
 /* The records of a collection in ascending byte order of their keys;
  * with_deleted: the tombstones too. */
@@ -189,6 +223,37 @@ int store_changes_open(struct store *store, const char *collection,
 int store_changes_next(struct store_cursor *cursor,
     struct store_record *record, struct error *err);
 
+/*
+ * The former states of the record with that key or, key NULL, of all records
+ * of a collection: what they were before a run rewrote or deleted them.  In
+ * ascending order of key (byte order), then of version.
+ */
+int store_states_open(struct store *store, const char *collection,
+    const char *key, size_t len, struct store_cursor **out,
+    struct error *err);
+/* 1 = *record filled, 0 = end, -1 = failed (also: the order is another). */
+int store_states_next(struct store_cursor *cursor,
+    struct store_record *record, struct error *err);
+
+/*
+ * All records of a collection without their data, tombstones included, in
+ * ascending byte order of their keys: what digests are made of.  It shows what
+ * is there, whatever the view.
+ */
+struct store_outline {
+	const char *key; /* NUL-terminated; borrowed until the next call */
+	size_t	    len;
+	int64_t	    version;
+	bool	    is_deleted;
+	char	    hash[HASH_TEXT_BYTES];
+	char	    json_hash[HASH_TEXT_BYTES];
+};
+int store_outline_open(struct store *store, const char *collection,
+    struct store_cursor **out, struct error *err);
+/* 1 = *outline filled, 0 = end, -1 = failed. */
+int store_outline_next(struct store_cursor *cursor,
+    struct store_outline *outline, struct error *err);
+
 /* How many records a collection has. */
 struct store_counts {
 	int64_t live;
@@ -197,7 +262,11 @@ struct store_counts {
 int store_counts_get(struct store *store, const char *collection,
     struct store_counts *out, struct error *err);
 
-/* Writes to one collection; every record written gets version and now_ms. */
+/*
+ * Writes to one collection; every record written gets version and now_ms.  What
+ * a finished run had left in its place is kept as a former state, which is
+ * there before the record is another.
+ */
 struct store_writer;
 struct store_put {
 	const char    *key;
@@ -220,6 +289,15 @@ int store_writer_delete(struct store_writer *writer, const char *key,
 /* Writes a record as it is, with its own version and time. */
 int store_writer_copy(struct store_writer *writer,
     const struct store_record *record, bool is_new, struct error *err);
+/* Writes a former state as it is, or replaces the one of that key and
+ * version. */
+int store_writer_state(struct store_writer *writer,
+    const struct store_record *state, struct error *err);
+/* Gives a record other hashes (json_hash: text as in struct store_record), and
+ * leaves the rest of it as it is, also its version. */
+int store_writer_hashes(struct store_writer *writer, const char *key,
+    size_t len, const uint8_t hash[HASH_BYTES], const char *json_hash,
+    struct error *err);
 /* Brings out what is not written yet.  Frees writer in any case.  -1
  * (STATUS_UNBALANCED): the store has written more or fewer records than it was
  * given. */
@@ -237,6 +315,8 @@ struct store_history {
 	int64_t	       duration_ms;
 	const uint8_t *tallies;
 	size_t	       tallies_len;
+	const uint8_t *seal; /* BSON (seal.h); NULL: it has none */
+	size_t	       seal_len;
 };
 /* -1 (STATUS_UNBALANCED), here and below: it was not written just once. */
 int store_history_put(struct store *store, const struct store_history *entry,
@@ -260,6 +340,10 @@ int store_history_open(struct store *store, int64_t limit,
 /* 1 = *entry filled (borrowed until the next call), 0 = end, -1 = failed. */
 int store_history_next(struct store_cursor *cursor,
     struct store_history *entry, struct error *err);
+/* The seal of the entry of a version, without the rest of it: heap, for the
+ * caller to free; NULL when it has none.  1 = there is that entry, 0 = not. */
+int store_seal_get(struct store *store, int64_t version, uint8_t **seal,
+    size_t *len, struct error *err);
 /* The further parts of one key list, in order. */
 int store_history_keys_open(struct store *store, int64_t version,
     const char *collection, const char *act, struct store_cursor **out,
@@ -298,6 +382,29 @@ int store_notes_next(struct store_cursor *cursor, struct store_note *note,
 /* Deletes them; it is no error when there is none. */
 int store_notes_delete(struct store *store, const char *prefix,
     struct error *err);
+
+/*
+ * Takes away, in a run, what is old: tombstones of versions up to
+ * tombstones_to, former states that versions up to states_to have replaced,
+ * history entries, with their key lists, of versions up to history_to.  0:
+ * nothing of that.  Before anything goes, horizon and states_from are raised as
+ * far as that wants.  is_dry: only counts.
+ */
+struct store_prune {
+	int64_t tombstones_to;
+	int64_t states_to;
+	int64_t history_to;
+	bool	is_dry;
+};
+struct store_pruned {
+	int64_t tombstones;
+	int64_t states;
+	int64_t entries;
+	int64_t horizon;     /* as it is now, or would be */
+	int64_t states_from; /* the same */
+};
+int store_prune(struct store *store, const struct store_prune *what,
+    struct store_pruned *out, struct error *err);
 
 /* Closes a cursor of any kind; NULL is fine. */
 void store_cursor_close(struct store_cursor *cursor);

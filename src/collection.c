@@ -63,11 +63,23 @@ collection_is_extra(const char *name)
 
 	if (len == 0 || len > MAX_COLLECTION_NAME ||
 	    strspn(name, LETTERS) != len || strspn(name, CAPITALS) == 0 ||
-	    strncasecmp(name, OWN_PREFIX, strlen(OWN_PREFIX)) == 0)
+	    strncasecmp(name, OWN_PREFIX, strlen(OWN_PREFIX)) == 0 ||
+	    strcasecmp(name, COLLECTION_STATES) == 0)
 		return false;
 	for (i = 0; i < COLLECTION__MAX; i++) {
 		if (strcasecmp(rows[i].name, name) == 0)
 			return false;
 	}
 	return true;
+}
+
+bool
+collection_is_served(const char *name)
+{
+	enum collection collection = collection_find(name);
+
+	if (collection != COLLECTION__MAX)
+		return collection >= COLLECTION_RAW_MAX;
+	return collection_is_extra(name) &&
+	    strcmp(name, COLLECTION_QUARANTINE) != 0;
 }

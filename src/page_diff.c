@@ -236,20 +236,14 @@ answer(struct exchange *exchange, struct store *store,
 	    -1 ? -1 : 0;
 }
 
-/* Bad lines of an export are for those who run the service. */
-static bool
-is_served(const char *collection)
-{
-	return collection_is_extra(collection) &&
-	    strcmp(collection, COLLECTION_QUARANTINE) != 0;
-}
-
 /* The one of the collections that the type names in whatever case, or NULL. */
 static const char *
 find_collection(char *const *names, const char *type)
 {
 	for (; *names != NULL; names++) {
-		if (strcasecmp(*names, type) == 0 && is_served(*names))
+		if (strcasecmp(*names, type) == 0 &&
+		    collection_is_extra(*names) &&
+		    collection_is_served(*names))
 			return *names;
 	}
 	return NULL;

@@ -389,7 +389,7 @@ run_reconvert(const struct options *opts, struct run_result *result,
 	run_add(run, TREATMENT_GROUPS);
 	run_add(run, REIMBURSEMENT_GROUPS);
 	/* There is nothing to convert in a store that is not there. */
-	rc = run_open(run, opts->dry_run ? STORE_READ : STORE_UPDATE, err);
+	rc = run_open(run, opts->dry_run ? STORE_PEEK : STORE_UPDATE, err);
 	if (rc == 0)
 		rc = store_begin(run->store, err);
 	if (rc == 0)

@@ -2,6 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collection.h"
+#include "json_canonical.h"
 #include "record.h"
 #include "store_int.h"
 #include "store_place.h"
@@ -64,9 +66,12 @@ int
 store_lease_try(struct store *store, char holder[MAX_HOLDER_TEXT],
     struct error *err)
 {
+	int rc;
+
 	store_trace_step(store, "lease", "");
-	return store_named(store, store->ops->lease_try(store, holder, err),
+	rc = store_named(store, store->ops->lease_try(store, holder, err),
 	    err);
+	return rc == 1 && store_upgrade(store, err) == -1 ? -1 : rc;
 }
 
 int
@@ -135,18 +140,16 @@ store_state_set_hash(struct store_state *state, const char *text, size_t len)
 }
 
 void
-store_record_set_hash(struct store_record *record, const char *text,
-    size_t len)
+store_set_hash_text(char hash[HASH_TEXT_BYTES], const char *text, size_t len)
 {
-	if (len > sizeof(record->hash) - 1)
-		len = sizeof(record->hash) - 1;
-	memcpy(record->hash, text, len);
-	record->hash[len] = '\0';
+	if (len > HASH_TEXT_BYTES - 1)
+		len = HASH_TEXT_BYTES - 1;
+	memcpy(hash, text, len);
+	hash[len] = '\0';
 }
 
-/* A cursor that was opened gets what all cursors have. */
-static int
-opened(struct store *store, int rc, struct store_cursor **out,
+int
+store_opened(struct store *store, int rc, struct store_cursor **out,
     struct error *err)
 {
 	if (rc != -1)
@@ -154,9 +157,8 @@ opened(struct store *store, int rc, struct store_cursor **out,
 	return store_named(store, rc == -1 ? -1 : 0, err);
 }
 
-/* Keys must ascend: a wrong order is a failure, not a wrong answer. */
-static int
-check_ascending(struct store_cursor *cursor, const char *key, size_t len,
+int
+store_check_ascending(struct store_cursor *cursor, const char *key, size_t len,
     struct error *err)
 {
 	if (cursor->last_key != NULL && record_key_compare(cursor->last_key,
@@ -182,7 +184,7 @@ store_state_open(struct store *store, const char *collection,
 	rc = store_open_missing(store, collection, out, err);
 	if (rc == 0)
 		rc = store->ops->state_open(store, collection, out, err);
-	return opened(store, rc, out, err);
+	return store_opened(store, rc, out, err);
 }
 
 int
@@ -195,7 +197,8 @@ store_state_next(struct store_cursor *cursor, struct store_state *state,
 		return 0;
 	rc = cursor->store->ops->state_next(cursor, state, err);
 	if (rc == 1)
-		rc = check_ascending(cursor, state->key, state->len, err);
+		rc = store_check_ascending(cursor, state->key, state->len,
+		    err);
 	return store_named(cursor->store, rc, err);
 }
 
@@ -209,7 +212,7 @@ store_records_open(struct store *store, const char *collection,
 	if (rc == 0)
 		rc = store->ops->records_open(store, collection,
 		    with_deleted, out, err);
-	return opened(store, rc, out, err);
+	return store_opened(store, rc, out, err);
 }
 
 int
@@ -222,7 +225,7 @@ store_record_open(struct store *store, const char *collection,
 	if (rc == 0)
 		rc = store->ops->record_open(store, collection, key, len,
 		    out, err);
-	return opened(store, rc, out, err);
+	return store_opened(store, rc, out, err);
 }
 
 int
@@ -235,7 +238,8 @@ store_record_next(struct store_cursor *cursor, struct store_record *record,
 		return 0;
 	rc = cursor->store->ops->record_next(cursor, record, err);
 	if (rc == 1)
-		rc = check_ascending(cursor, record->key, record->len, err);
+		rc = store_check_ascending(cursor, record->key, record->len,
+		    err);
 	return store_named(cursor->store, rc, err);
 }
 
@@ -249,7 +253,7 @@ store_changes_open(struct store *store, const char *collection, int64_t since,
 	if (rc == 0)
 		rc = store->ops->changes_open(store, collection, since,
 		    with_deleted, out, err);
-	return opened(store, rc, out, err);
+	return store_opened(store, rc, out, err);
 }
 
 /* Keys ascend within a version; a higher version begins anew. */
@@ -267,7 +271,7 @@ check_order(struct store_cursor *cursor, const struct store_record *record,
 		cursor->last_key = NULL;
 		cursor->last_len = 0;
 	}
-	return check_ascending(cursor, record->key, record->len, err);
+	return store_check_ascending(cursor, record->key, record->len, err);
 }
 
 int
@@ -318,8 +322,18 @@ store_writer_open(struct store *store, const char *collection,
 		(*out)->now_ms = now_ms;
 		(*out)->collection = collection;
 		(*out)->before = store->written;
+		(*out)->canonical = collection_is_served(collection) ?
+		    json_canonical_new() : NULL;
 	}
 	return store_named(store, rc, err);
+}
+
+/* Frees what the front has put there. */
+static void
+release(struct store_writer *writer)
+{
+	json_canonical_free(writer->canonical);
+	writer->canonical = NULL;
 }
 
 int
@@ -336,6 +350,8 @@ store_writer_put(struct store_writer *writer, const struct store_put *put,
 	};
 
 	hash_format(put->hash, record.hash);
+	store_json_hash(writer->canonical, put->data, put->data_len,
+	    record.json_hash);
 	store_trace_step(writer->store, "put", put->key);
 	writer->asked++;
 	if (store_trace_loses(writer->store))
@@ -391,6 +407,7 @@ store_writer_close(struct store_writer *writer, struct error *err)
 	int	      rc;
 
 	store_trace_step(store, "writer end", "");
+	release(writer);
 	rc = store->ops->writer_close(writer, err);
 	if (rc == 0)
 		rc = check_written(store, collection, asked, before, err);
@@ -400,6 +417,7 @@ store_writer_close(struct store_writer *writer, struct error *err)
 void
 store_writer_abort(struct store_writer *writer)
 {
+	release(writer);
 	writer->store->ops->writer_abort(writer);
 }
 
@@ -438,8 +456,8 @@ int
 store_history_open(struct store *store, int64_t limit,
     struct store_cursor **out, struct error *err)
 {
-	return opened(store, store->ops->history_open(store, limit, out, err),
-	    out, err);
+	return store_opened(store, store->ops->history_open(store, limit, out,
+	    err), out, err);
 }
 
 int
@@ -455,7 +473,7 @@ store_history_keys_open(struct store *store, int64_t version,
     const char *collection, const char *act, struct store_cursor **out,
     struct error *err)
 {
-	return opened(store, store->ops->history_keys_open(store, version,
+	return store_opened(store, store->ops->history_keys_open(store, version,
 	    collection, act, out, err), out, err);
 }
 
@@ -463,8 +481,8 @@ int
 store_history_parts_open(struct store *store, struct store_cursor **out,
     struct error *err)
 {
-	return opened(store, store->ops->history_parts_open(store, out, err),
-	    out, err);
+	return store_opened(store, store->ops->history_parts_open(store, out,
+	    err), out, err);
 }
 
 int

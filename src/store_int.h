@@ -1,9 +1,11 @@
 /* What the kinds of store implement; the promises are in store.h.
- * record_next serves the cursors of changes as well. */
+ * record_next serves the cursors of changes and of states as well. */
 #ifndef NOMPD_STORE_INT_H
 #define NOMPD_STORE_INT_H
 
 #include "store.h"
+
+struct json_canonical;
 
 /* A kind of store: a row of functions, each as its namesake in store.h. */
 struct store_ops {
@@ -22,6 +24,12 @@ struct store_ops {
 	    int64_t *version, struct error *err);
 	int (*versions_set)(struct store *store,
 	    const struct store_versions *versions, struct error *err);
+	int (*run_find)(struct store *store, int64_t version, int64_t at_ms,
+	    struct store_run *out, struct error *err);
+	/* Brings the layout up to date, under the lease: 0 = it is, 1 = begun.
+	 * Then the front fills in json_hash, and upgrade_end follows. */
+	int (*upgrade_begin)(struct store *store, struct error *err);
+	int (*upgrade_end)(struct store *store, struct error *err);
 	/* Beside the five, in any order; what cannot be one is left out by the
 	 * front. */
 	int (*extras_get)(struct store *store, char ***out,
@@ -43,6 +51,14 @@ struct store_ops {
 	int (*changes_open)(struct store *store, const char *collection,
 	    int64_t since, bool with_deleted, struct store_cursor **out,
 	    struct error *err);
+	/* key NULL: of all. */
+	int (*states_open)(struct store *store, const char *collection,
+	    const char *key, size_t len, struct store_cursor **out,
+	    struct error *err);
+	int (*outline_open)(struct store *store, const char *collection,
+	    struct store_cursor **out, struct error *err);
+	int (*outline_next)(struct store_cursor *cursor,
+	    struct store_outline *outline, struct error *err);
 	int (*counts_get)(struct store *store, const char *collection,
 	    struct store_counts *out, struct error *err);
 	int (*writer_open)(struct store *store, const char *collection,
@@ -54,6 +70,12 @@ struct store_ops {
 	    struct error *err);
 	int (*writer_delete)(struct store_writer *writer, const char *key,
 	    size_t len, struct error *err);
+	int (*writer_state)(struct store_writer *writer,
+	    const struct store_record *state, struct error *err);
+	/* hash as text. */
+	int (*writer_hashes)(struct store_writer *writer, const char *key,
+	    size_t len, const char *hash, const char *json_hash,
+	    struct error *err);
 	int (*writer_close)(struct store_writer *writer, struct error *err);
 	void (*writer_abort)(struct store_writer *writer);
 	int (*history_put)(struct store *store,
@@ -64,6 +86,8 @@ struct store_ops {
 	    struct store_cursor **out, struct error *err);
 	int (*history_next)(struct store_cursor *cursor,
 	    struct store_history *entry, struct error *err);
+	int (*seal_get)(struct store *store, int64_t version, uint8_t **seal,
+	    size_t *len, struct error *err);
 	int (*history_keys_open)(struct store *store, int64_t version,
 	    const char *collection, const char *act,
 	    struct store_cursor **out, struct error *err);
@@ -81,6 +105,8 @@ struct store_ops {
 	    struct store_note *note, struct error *err);
 	int (*notes_delete)(struct store *store, const char *first,
 	    const char *end, struct error *err);
+	int (*prune)(struct store *store, const struct store_prune *what,
+	    struct store_pruned *out, struct error *err);
 	void (*cursor_close)(struct store_cursor *cursor);
 	int (*publish)(struct store *store, struct error *err);
 };
@@ -117,6 +143,7 @@ struct store {
 	const struct store_ops *ops;
 	char		       *name;
 	struct store_trace	trace;
+	int64_t			view; /* of store_view() */
 	uint64_t		written;
 	uint64_t		adopted;
 };
@@ -135,11 +162,24 @@ struct store_writer {
 	const char   *collection; /* borrowed from who opened it */
 	uint64_t      asked;	  /* records given to it */
 	uint64_t      before;	  /* the store's count when it was opened */
+	struct json_canonical *canonical; /* NULL: no JSON hash is wanted */
 };
 
 /* The store's name goes before each of its errors, in the front and only
  * there; rc is given on. */
 int store_named(const struct store *store, int rc, struct error *err);
+/* A cursor that was opened (rc is not -1) gets what all cursors have; 0 or -1.
+ */
+int store_opened(struct store *store, int rc, struct store_cursor **out,
+    struct error *err);
+/* Keys must ascend: a wrong order is a failure, not a wrong answer.  1 = they
+ * do. */
+int store_check_ascending(struct store_cursor *cursor, const char *key,
+    size_t len, struct error *err);
+/* The SHA-256 of the canonical JSON of data as text; empty when canonical is
+ * NULL, and for data that has none. */
+void store_json_hash(struct json_canonical *canonical, const uint8_t *data,
+    size_t len, char text[HASH_TEXT_BYTES]);
 /* store_collections_get(), its error not yet named. */
 int store_collections_read(struct store *store, char ***out,
     struct error *err);
@@ -157,8 +197,11 @@ struct store_cursor *store_cursor_empty(struct store *store);
  * none equals none, so that its record is written anew. */
 void store_state_set_hash(struct store_state *state, const char *text,
     size_t len);
-void store_record_set_hash(struct store_record *record, const char *text,
+void store_set_hash_text(char hash[HASH_TEXT_BYTES], const char *text,
     size_t len);
+
+/* Under the lease: brings an older layout up to date, once. */
+int store_upgrade(struct store *store, struct error *err);
 
 /* Reads the test switches from the environment. */
 void store_trace_init(struct store_trace *trace);

@@ -201,7 +201,7 @@ store_mongodb_record_next(struct store_cursor *base,
 	record->updated_at_ms = mongodb_time(doc, "UpdatedAt");
 	record->is_deleted = mongodb_is_true(doc, "IsDeleted");
 	hash = mongodb_text(doc, "ContentHash", &len);
-	store_record_set_hash(record, hash, len);
+	store_set_hash_text(record->hash, hash, len);
 	return 1;
 }
 

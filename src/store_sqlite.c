@@ -26,8 +26,6 @@
 #define SCHEME "sqlite:"
 /* "NOMP": says in a file's header that it is a store of ours. */
 #define APPLICATION_ID 0x4e4f4d50
-/* The layout that this program reads and writes (PRAGMA user_version). */
-#define SCHEMA_VERSION 1
 /* How long to wait for another process that is in the file for a moment. */
 #define BUSY_TIMEOUT_MS 10000
 /* Pages that SQLite holds in memory, whatever the size of the store. */
@@ -43,19 +41,20 @@ static const char schema_collection[] =
     " IsDeleted INTEGER NOT NULL CHECK (IsDeleted IN (0, 1)),"
     " UpdatedAt INTEGER NOT NULL,"
     " ContentHash TEXT NOT NULL CHECK (length(ContentHash) = 64),"
-    " Data BLOB NOT NULL);"
+    " Data BLOB NOT NULL,"
+    " JsonHash TEXT);"
     "CREATE UNIQUE INDEX \"%s_BusinessKey\" ON \"%s\" (BusinessKey);"
-    /* The old state of a run is read from this index alone. */
-    "CREATE INDEX \"%s_State\" ON \"%s\""
-    " (BusinessKey, IsDeleted, ContentHash);"
+    SQLITE_STATE_INDEX
     "CREATE INDEX \"%s_Version\" ON \"%s\" (Version, BusinessKey);";
 
 static const char schema_common[] =
     "CREATE TABLE SyncMetadata (_id TEXT PRIMARY KEY CHECK (_id = 'sync'),"
-    " CurrentVersion INTEGER NOT NULL, LastSyncAt INTEGER NOT NULL);"
+    " CurrentVersion INTEGER NOT NULL, LastSyncAt INTEGER NOT NULL,"
+    " StatesFrom INTEGER NOT NULL DEFAULT 0,"
+    " Horizon INTEGER NOT NULL DEFAULT 0);"
     "CREATE TABLE SyncHistory (Version INTEGER PRIMARY KEY,"
     " SyncedAt INTEGER NOT NULL, DurationMs INTEGER NOT NULL,"
-    " Tallies BLOB NOT NULL);"
+    " Tallies BLOB NOT NULL, Seal BLOB);"
     "CREATE INDEX SyncHistory_SyncedAt ON SyncHistory (SyncedAt DESC);"
     "CREATE TABLE SyncHistoryKeys (Version INTEGER NOT NULL,"
     " Collection TEXT NOT NULL, Act TEXT NOT NULL, Part INTEGER NOT NULL,"
@@ -135,6 +134,7 @@ check_schema(struct store_sqlite *store, bool *is_new, struct error *err)
 		return error_set(err, STATUS_STORE, "made by a newer program"
 		    " (schema %lld, this one knows %d); update this program",
 		    (long long)version, SCHEMA_VERSION);
+	store->layout = version;
 	return 0;
 }
 
@@ -182,6 +182,9 @@ create_tables(struct store_sqlite *store, struct error *err)
 		if (create_collection(store, collection_name(i), err) == -1)
 			return -1;
 	}
+	if (sqlite_db_exec(store->db, store_sqlite_schema_states, err) == -1)
+		return -1;
+	store->layout = SCHEMA_VERSION;
 	return sqlite_db_exec(store->db, schema_common, err);
 }
 
@@ -315,9 +318,9 @@ sqlite_open(const struct store_place *place, enum store_mode mode,
 	resolve_path(store);
 	rc = check_header(store->path, err);
 	if (rc == 0)
-		rc = mode == STORE_READ || mode == STORE_DRY ?
-		    open_for_read(store, mode, err) :
-		    open_for_write(store, mode, err);
+		rc = mode == STORE_WRITE || mode == STORE_UPDATE ?
+		    open_for_write(store, mode, err) :
+		    open_for_read(store, mode, err);
 	if (rc == -1) {
 		error_prefix(err, "store %s", path);
 		sqlite_close(&store->base);
@@ -399,10 +402,13 @@ sqlite_begin(struct store *base, struct error *err)
 	if (!sqlite3_db_readonly(store->db, "main"))
 		return sqlite_db_exec(store->db, "BEGIN IMMEDIATE", err);
 	/* The first read is what fixes the state. */
-	if (sqlite_kept_run(&store->kept, store->db, "BEGIN", err) == -1)
+	if (sqlite_kept_run(&store->kept, store->db, "BEGIN", err) == -1 ||
+	    sqlite_kept_run(&store->kept, store->db,
+	    "SELECT count(*) FROM SyncMetadata", err) == -1)
 		return -1;
-	return sqlite_kept_run(&store->kept, store->db,
-	    "SELECT count(*) FROM SyncMetadata", err);
+	/* A run may have brought it up to date since. */
+	return store->layout >= SCHEMA_VERSION ? 0 : sqlite_db_number(
+	    store->db, &store->layout, err, "PRAGMA user_version");
 }
 
 static int
@@ -430,7 +436,8 @@ sqlite_version_raise(struct store *base, int64_t now_ms, int64_t *version,
 	struct store_sqlite *store = (struct store_sqlite *)base;
 
 	if (sqlite_db_number(store->db, version, err,
-	    "INSERT INTO SyncMetadata VALUES ('sync', 1, %lld)"
+	    "INSERT INTO SyncMetadata (_id, CurrentVersion, LastSyncAt)"
+	    " VALUES ('sync', 1, %lld)"
 	    " ON CONFLICT (_id) DO UPDATE SET"
 	    " CurrentVersion = CurrentVersion + 1,"
 	    " LastSyncAt = excluded.LastSyncAt RETURNING CurrentVersion",
@@ -449,8 +456,10 @@ sqlite_versions_set(struct store *base, const struct store_versions *versions,
 	int		     rc;
 
 	if (sqlite_db_prepare(store->db, &statement, err, "INSERT OR REPLACE"
-	    " INTO SyncMetadata VALUES ('sync', %lld, %lld)",
-	    (long long)versions->raised, (long long)versions->raised_at_ms) ==
+	    " INTO SyncMetadata (_id, CurrentVersion, LastSyncAt, StatesFrom,"
+	    " Horizon) VALUES ('sync', %lld, %lld, %lld, %lld)",
+	    (long long)versions->raised, (long long)versions->raised_at_ms,
+	    (long long)versions->states_from, (long long)versions->horizon) ==
 	    -1)
 		return -1;
 	rc = sqlite_db_run(statement, err);
@@ -505,6 +514,9 @@ const struct store_ops store_sqlite_ops = {
 	.versions_get = store_sqlite_versions_get,
 	.version_raise = sqlite_version_raise,
 	.versions_set = sqlite_versions_set,
+	.run_find = store_sqlite_run_find,
+	.upgrade_begin = store_sqlite_upgrade_begin,
+	.upgrade_end = store_sqlite_upgrade_end,
 	.extras_get = store_sqlite_extras_get,
 	.collection_make = sqlite_collection_make,
 	.state_open = store_sqlite_state_open,
@@ -513,16 +525,22 @@ const struct store_ops store_sqlite_ops = {
 	.record_open = store_sqlite_record_open,
 	.record_next = store_sqlite_record_next,
 	.changes_open = store_sqlite_changes_open,
+	.states_open = store_sqlite_states_open,
+	.outline_open = store_sqlite_outline_open,
+	.outline_next = store_sqlite_outline_next,
 	.counts_get = store_sqlite_counts_get,
 	.writer_open = store_sqlite_writer_open,
 	.writer_put = store_sqlite_writer_put,
 	.writer_delete = store_sqlite_writer_delete,
+	.writer_state = store_sqlite_writer_state,
+	.writer_hashes = store_sqlite_writer_hashes,
 	.writer_close = store_sqlite_writer_close,
 	.writer_abort = store_sqlite_writer_abort,
 	.history_put = store_sqlite_history_put,
 	.history_keys_put = store_sqlite_history_keys_put,
 	.history_open = store_sqlite_history_open,
 	.history_next = store_sqlite_history_next,
+	.seal_get = store_sqlite_seal_get,
 	.history_keys_open = store_sqlite_history_keys_open,
 	.history_parts_open = store_sqlite_history_parts_open,
 	.history_keys_next = store_sqlite_history_keys_next,
@@ -530,6 +548,7 @@ const struct store_ops store_sqlite_ops = {
 	.notes_open = store_sqlite_notes_open,
 	.notes_next = store_sqlite_notes_next,
 	.notes_delete = store_sqlite_notes_delete,
+	.prune = store_sqlite_prune,
 	.cursor_close = store_sqlite_cursor_close,
 	.publish = sqlite_publish,
 };

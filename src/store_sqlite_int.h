@@ -11,7 +11,7 @@
 /*
  * path is the file, links resolved; lease_fd is -1 before the first try; file
  * and device say which file it was when it was opened for reading; own_version
- * is the one that this run has raised, or 0.
+ * is the one that this run has raised, or 0; layout is that of the file.
  */
 struct store_sqlite {
 	struct store base;
@@ -22,7 +22,21 @@ struct store_sqlite {
 	ino_t	     file;
 	int	     lease_fd;
 	int64_t	     own_version;
+	int64_t	     layout;
 };
+
+/* The layout that this program writes (PRAGMA user_version); it reads those
+ * before it. */
+#define SCHEMA_VERSION 2
+/* The first one with former states, seals and JSON hashes. */
+#define SCHEMA_STATES 2
+
+/* The former states; of the second layout. */
+extern const char store_sqlite_schema_states[];
+/* The index that the old state of a run is read from, and its digests (printf
+ * format: the collection's name twice). */
+#define SQLITE_STATE_INDEX "CREATE INDEX \"%s_State\" ON \"%s\"" \
+	" (BusinessKey, IsDeleted, ContentHash, Version, JsonHash);"
 
 int store_sqlite_versions_get(struct store *base, struct store_versions *out,
     struct error *err);
@@ -42,6 +56,17 @@ int store_sqlite_record_next(struct store_cursor *base,
 int store_sqlite_changes_open(struct store *base, const char *collection,
     int64_t since, bool with_deleted, struct store_cursor **out,
     struct error *err);
+int store_sqlite_states_open(struct store *base, const char *collection,
+    const char *key, size_t len, struct store_cursor **out,
+    struct error *err);
+int store_sqlite_outline_open(struct store *base, const char *collection,
+    struct store_cursor **out, struct error *err);
+int store_sqlite_outline_next(struct store_cursor *base,
+    struct store_outline *outline, struct error *err);
+int store_sqlite_run_find(struct store *base, int64_t version, int64_t at_ms,
+    struct store_run *out, struct error *err);
+int store_sqlite_seal_get(struct store *base, int64_t version, uint8_t **seal,
+    size_t *len, struct error *err);
 int store_sqlite_counts_get(struct store *base, const char *collection,
     struct store_counts *out, struct error *err);
 int store_sqlite_history_open(struct store *base, int64_t limit,
@@ -62,6 +87,10 @@ int store_sqlite_writer_put(struct store_writer *base,
     const struct store_record *record, bool is_new, struct error *err);
 int store_sqlite_writer_delete(struct store_writer *base, const char *key,
     size_t len, struct error *err);
+int store_sqlite_writer_state(struct store_writer *base,
+    const struct store_record *state, struct error *err);
+int store_sqlite_writer_hashes(struct store_writer *base, const char *key,
+    size_t len, const char *hash, const char *json_hash, struct error *err);
 void store_sqlite_writer_abort(struct store_writer *base);
 int store_sqlite_writer_close(struct store_writer *base, struct error *err);
 int store_sqlite_history_put(struct store *base,
@@ -76,6 +105,11 @@ int store_sqlite_notes_next(struct store_cursor *base,
     struct store_note *note, struct error *err);
 int store_sqlite_notes_delete(struct store *base, const char *first,
     const char *end, struct error *err);
+/* store_sqlite_prune.c */
+int store_sqlite_prune(struct store *base, const struct store_prune *what,
+    struct store_pruned *out, struct error *err);
+int store_sqlite_upgrade_begin(struct store *base, struct error *err);
+int store_sqlite_upgrade_end(struct store *base, struct error *err);
 void store_sqlite_cursor_close(struct store_cursor *base);
 
 #endif

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collection.h"
 #include "sqlite_db.h"
 #include "store_sqlite_int.h"
 #include "words.h"
@@ -12,6 +13,13 @@ struct sqlite_cursor {
 	sqlite3_stmt	   *statement;
 };
 
+/* A file of the first layout has neither states nor hashes of JSON. */
+static bool
+has_states(const struct store_sqlite *store)
+{
+	return store->layout >= SCHEMA_STATES;
+}
+
 int
 store_sqlite_versions_get(struct store *base, struct store_versions *out,
     struct error *err)
@@ -21,11 +29,11 @@ store_sqlite_versions_get(struct store *base, struct store_versions *out,
 	int		     rc;
 
 	if (sqlite_kept_lend(&store->kept, store->db, &statement, err,
-	    "SELECT raised, LastSyncAt, Version, SyncedAt FROM"
-	    " (SELECT max(CurrentVersion) AS raised, LastSyncAt"
-	    " FROM SyncMetadata)"
+	    "SELECT raised, LastSyncAt, Version, SyncedAt, %s FROM"
+	    " (SELECT max(CurrentVersion) AS raised, * FROM SyncMetadata)"
 	    " LEFT JOIN (SELECT Version, SyncedAt FROM SyncHistory"
-	    " ORDER BY Version DESC LIMIT 1)") == -1)
+	    " ORDER BY Version DESC LIMIT 1)", has_states(store) ?
+	    "StatesFrom, Horizon" : "Version, 0") == -1)
 		return -1;
 	*out = (struct store_versions){ 0 };
 	rc = sqlite_db_step(statement, err);
@@ -34,6 +42,8 @@ store_sqlite_versions_get(struct store *base, struct store_versions *out,
 		out->raised_at_ms = sqlite3_column_int64(statement, 1);
 		out->finished = sqlite3_column_int64(statement, 2);
 		out->finished_at_ms = sqlite3_column_int64(statement, 3);
+		out->states_from = sqlite3_column_int64(statement, 4);
+		out->horizon = sqlite3_column_int64(statement, 5);
 	}
 	sqlite_kept_return(&store->kept, statement);
 	return rc == -1 ? -1 : 0;
@@ -153,7 +163,38 @@ store_sqlite_state_next(struct store_cursor *base, struct store_state *state,
 }
 
 #define RECORD_COLUMNS \
-	"BusinessKey, Data, Version, UpdatedAt, IsDeleted, ContentHash"
+	"BusinessKey, Data, Version, UpdatedAt, IsDeleted, ContentHash, "
+
+/* Conditions on records and states, in SQL; the view is a number. */
+#define IS_LIVE	 " AND IsDeleted = 0"
+#define IS_KEY	 " AND BusinessKey = ?1"
+#define IS_SINCE " AND Version > ?1"
+
+/*
+ * Lends a search of the records of a collection: those of now or, in a view,
+ * those that were there then, together with the states that were.
+ */
+static int
+lend_records(struct store_sqlite *store, const char *collection,
+    const char *condition, const char *order, sqlite3_stmt **out,
+    struct error *err)
+{
+	long long view = store->base.view;
+
+	if (view == 0 || !has_states(store))
+		return sqlite_kept_lend(&store->kept, store->db, out, err,
+		    "SELECT " RECORD_COLUMNS "%s, 0 FROM \"%s\" WHERE 1%s"
+		    " ORDER BY %s", has_states(store) ? "JsonHash" : "NULL",
+		    collection, condition, order);
+	return sqlite_kept_lend(&store->kept, store->db, out, err,
+	    "SELECT " RECORD_COLUMNS "JsonHash, 0 FROM \"%s\""
+	    " WHERE Version <= %lld%s"
+	    " UNION ALL SELECT " RECORD_COLUMNS "JsonHash, ReplacedIn"
+	    " FROM " COLLECTION_STATES " WHERE Collection = '%s'"
+	    " AND ReplacedIn > %lld AND Version <= %lld%s ORDER BY %s",
+	    collection, view, condition, collection, view, view, condition,
+	    order);
+}
 
 int
 store_sqlite_records_open(struct store *base, const char *collection,
@@ -163,9 +204,8 @@ store_sqlite_records_open(struct store *base, const char *collection,
 	sqlite3_stmt	    *statement;
 	int		     rc;
 
-	rc = sqlite_kept_lend(&store->kept, store->db, &statement, err,
-	    "SELECT " RECORD_COLUMNS " FROM \"%s\"%s ORDER BY BusinessKey",
-	    collection, with_deleted ? "" : " WHERE IsDeleted = 0");
+	rc = lend_records(store, collection, with_deleted ? "" : IS_LIVE,
+	    "BusinessKey", &statement, err);
 	return cursor_new(statement, rc, out);
 }
 
@@ -177,10 +217,31 @@ store_sqlite_record_open(struct store *base, const char *collection,
 	sqlite3_stmt	    *statement;
 	int		     rc;
 
-	rc = sqlite_kept_lend(&store->kept, store->db, &statement, err,
-	    "SELECT " RECORD_COLUMNS " FROM \"%s\" WHERE BusinessKey = ?1",
-	    collection);
+	rc = lend_records(store, collection, IS_KEY, "BusinessKey",
+	    &statement, err);
 	if (rc == 0)
+		bind_copy(statement, 1, key, len);
+	return cursor_new(statement, rc, out);
+}
+
+int
+store_sqlite_states_open(struct store *base, const char *collection,
+    const char *key, size_t len, struct store_cursor **out, struct error *err)
+{
+	struct store_sqlite *store = (struct store_sqlite *)base;
+	sqlite3_stmt	    *statement;
+	int		     rc;
+
+	if (!has_states(store)) {
+		*out = store_cursor_empty(base);
+		return 0;
+	}
+	rc = sqlite_kept_lend(&store->kept, store->db, &statement, err,
+	    "SELECT " RECORD_COLUMNS "JsonHash, ReplacedIn FROM "
+	    COLLECTION_STATES " WHERE Collection = '%s'%s"
+	    " ORDER BY BusinessKey, Version", collection,
+	    key != NULL ? IS_KEY : "");
+	if (rc == 0 && key != NULL)
 		bind_copy(statement, 1, key, len);
 	return cursor_new(statement, rc, out);
 }
@@ -203,7 +264,10 @@ store_sqlite_record_next(struct store_cursor *base,
 	record->updated_at_ms = sqlite3_column_int64(statement, 3);
 	record->is_deleted = sqlite3_column_int(statement, 4) != 0;
 	hash = text_at(statement, 5, &len);
-	store_record_set_hash(record, hash, len);
+	store_set_hash_text(record->hash, hash, len);
+	hash = text_at(statement, 6, &len);
+	store_set_hash_text(record->json_hash, hash, len);
+	record->replaced_in = sqlite3_column_int64(statement, 7);
 	return 1;
 }
 
@@ -216,14 +280,66 @@ store_sqlite_changes_open(struct store *base, const char *collection,
 	sqlite3_stmt	    *statement;
 	int		     rc;
 
-	rc = sqlite_kept_lend(&store->kept, store->db, &statement, err,
-	    "SELECT " RECORD_COLUMNS " FROM \"%s\" INDEXED BY"
-	    " \"%s_Version\" WHERE Version > ?1%s"
-	    " ORDER BY Version, BusinessKey", collection, collection,
-	    with_deleted ? "" : " AND IsDeleted = 0");
+	rc = lend_records(store, collection, with_deleted ? IS_SINCE :
+	    IS_SINCE IS_LIVE, "Version, BusinessKey", &statement, err);
 	if (rc == 0)
 		bind_number(statement, 1, since);
 	return cursor_new(statement, rc, out);
+}
+
+int
+store_sqlite_outline_open(struct store *base, const char *collection,
+    struct store_cursor **out, struct error *err)
+{
+	struct store_sqlite *store = (struct store_sqlite *)base;
+	sqlite3_stmt	    *statement;
+	int		     rc;
+
+	rc = sqlite_kept_lend(&store->kept, store->db, &statement, err,
+	    "SELECT BusinessKey, Version, IsDeleted, ContentHash, %s"
+	    " FROM \"%s\" INDEXED BY \"%s_State\" ORDER BY BusinessKey",
+	    has_states(store) ? "JsonHash" : "NULL", collection, collection);
+	return cursor_new(statement, rc, out);
+}
+
+int
+store_sqlite_outline_next(struct store_cursor *base,
+    struct store_outline *outline, struct error *err)
+{
+	sqlite3_stmt *statement = ((struct sqlite_cursor *)base)->statement;
+	const char   *hash;
+	size_t	      len;
+	int	      rc;
+
+	rc = sqlite_db_step(statement, err);
+	if (rc != 1)
+		return rc;
+	outline->key = text_at(statement, 0, &outline->len);
+	outline->version = sqlite3_column_int64(statement, 1);
+	outline->is_deleted = sqlite3_column_int(statement, 2) != 0;
+	hash = text_at(statement, 3, &len);
+	store_set_hash_text(outline->hash, hash, len);
+	hash = text_at(statement, 4, &len);
+	store_set_hash_text(outline->json_hash, hash, len);
+	return 1;
+}
+
+/* Of now, or in a view of then. */
+static int
+lend_counts(struct store_sqlite *store, const char *collection,
+    sqlite3_stmt **out, struct error *err)
+{
+	long long view = store->base.view;
+
+	if (view == 0 || !has_states(store))
+		return sqlite_kept_lend(&store->kept, store->db, out, err,
+		    "SELECT count(*), total(IsDeleted) FROM \"%s\" INDEXED BY"
+		    " \"%s_State\"", collection, collection);
+	return sqlite_kept_lend(&store->kept, store->db, out, err,
+	    "SELECT count(*), total(IsDeleted) FROM (SELECT IsDeleted FROM"
+	    " \"%s\" WHERE Version <= %lld UNION ALL SELECT IsDeleted FROM "
+	    COLLECTION_STATES " WHERE Collection = '%s' AND ReplacedIn > %lld"
+	    " AND Version <= %lld)", collection, view, collection, view, view);
 }
 
 int
@@ -235,9 +351,7 @@ store_sqlite_counts_get(struct store *base, const char *collection,
 	int		     rc;
 
 	*out = (struct store_counts){ 0 };
-	if (sqlite_kept_lend(&store->kept, store->db, &statement, err,
-	    "SELECT count(*), total(IsDeleted) FROM \"%s\" INDEXED BY"
-	    " \"%s_State\"", collection, collection) == -1)
+	if (lend_counts(store, collection, &statement, err) == -1)
 		return -1;
 	rc = sqlite_db_step(statement, err);
 	if (rc == 1) {
@@ -249,6 +363,53 @@ store_sqlite_counts_get(struct store *base, const char *collection,
 }
 
 int
+store_sqlite_run_find(struct store *base, int64_t version, int64_t at_ms,
+    struct store_run *out, struct error *err)
+{
+	struct store_sqlite *store = (struct store_sqlite *)base;
+	sqlite3_stmt	    *statement;
+	int		     rc;
+
+	if (sqlite_kept_lend(&store->kept, store->db, &statement, err,
+	    "SELECT Version, SyncedAt FROM SyncHistory WHERE Version <= ?1"
+	    " AND SyncedAt <= ?2 ORDER BY Version DESC LIMIT 1") == -1)
+		return -1;
+	bind_number(statement, 1, version);
+	bind_number(statement, 2, at_ms);
+	rc = sqlite_db_step(statement, err);
+	if (rc == 1) {
+		out->version = sqlite3_column_int64(statement, 0);
+		out->synced_at_ms = sqlite3_column_int64(statement, 1);
+	}
+	sqlite_kept_return(&store->kept, statement);
+	return rc;
+}
+
+int
+store_sqlite_seal_get(struct store *base, int64_t version, uint8_t **seal,
+    size_t *len, struct error *err)
+{
+	struct store_sqlite *store = (struct store_sqlite *)base;
+	sqlite3_stmt	    *statement;
+	const uint8_t	    *found;
+	int		     rc;
+
+	if (sqlite_kept_lend(&store->kept, store->db, &statement, err,
+	    "SELECT %s FROM SyncHistory WHERE Version = ?1",
+	    has_states(store) ? "Seal" : "NULL") == -1)
+		return -1;
+	bind_number(statement, 1, version);
+	rc = sqlite_db_step(statement, err);
+	if (rc == 1) {
+		found = blob_at(statement, 0, len);
+		if (found != NULL)
+			*seal = memcpy(xcalloc(1, *len), found, *len);
+	}
+	sqlite_kept_return(&store->kept, statement);
+	return rc;
+}
+
+int
 store_sqlite_history_open(struct store *base, int64_t limit,
     struct store_cursor **out, struct error *err)
 {
@@ -257,8 +418,9 @@ store_sqlite_history_open(struct store *base, int64_t limit,
 	int		     rc;
 
 	rc = sqlite_kept_lend(&store->kept, store->db, &statement, err,
-	    "SELECT Version, SyncedAt, DurationMs, Tallies FROM SyncHistory"
-	    " ORDER BY Version DESC LIMIT ?1");
+	    "SELECT Version, SyncedAt, DurationMs, Tallies, %s"
+	    " FROM SyncHistory ORDER BY Version DESC LIMIT ?1",
+	    has_states(store) ? "Seal" : "NULL");
 	if (rc == 0)
 		bind_number(statement, 1, limit);
 	return cursor_new(statement, rc, out);
@@ -278,6 +440,7 @@ store_sqlite_history_next(struct store_cursor *base,
 	entry->synced_at_ms = sqlite3_column_int64(statement, 1);
 	entry->duration_ms = sqlite3_column_int64(statement, 2);
 	entry->tallies = blob_at(statement, 3, &entry->tallies_len);
+	entry->seal = blob_at(statement, 4, &entry->seal_len);
 	return 1;
 }
 

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collection.h"
 #include "sqlite_db.h"
 #include "store_sqlite_int.h"
 #include "xalloc.h"
@@ -10,6 +11,9 @@ struct sqlite_writer {
 	struct store_writer base;
 	sqlite3_stmt	   *put;
 	sqlite3_stmt	   *delete;
+	sqlite3_stmt	   *save;   /* what is there becomes a former state */
+	sqlite3_stmt	   *state;  /* NULL until one is copied */
+	sqlite3_stmt	   *hashes; /* NULL until one is given */
 };
 
 /* A step that writes; what it has changed counts as written. */
@@ -30,7 +34,38 @@ store_sqlite_writer_abort(struct store_writer *base)
 
 	sqlite3_finalize(writer->put);
 	sqlite3_finalize(writer->delete);
+	sqlite3_finalize(writer->save);
+	sqlite3_finalize(writer->state);
+	sqlite3_finalize(writer->hashes);
 	free(writer);
+}
+
+static int
+prepare_all(struct store_sqlite *store, struct sqlite_writer *writer,
+    const char *collection, int64_t version, int64_t now_ms,
+    struct error *err)
+{
+	if (sqlite_db_prepare(store->db, &writer->put, err,
+	    "INSERT INTO \"%s\" (BusinessKey, Version, IsDeleted, UpdatedAt,"
+	    " ContentHash, Data, JsonHash)"
+	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
+	    " ON CONFLICT (BusinessKey) DO UPDATE SET"
+	    " Version = excluded.Version, IsDeleted = excluded.IsDeleted,"
+	    " UpdatedAt = excluded.UpdatedAt,"
+	    " ContentHash = excluded.ContentHash, Data = excluded.Data,"
+	    " JsonHash = excluded.JsonHash", collection) == -1 ||
+	    sqlite_db_prepare(store->db, &writer->save, err,
+	    "INSERT INTO " COLLECTION_STATES " (Collection, BusinessKey,"
+	    " Version, ReplacedIn, IsDeleted, UpdatedAt, ContentHash, Data,"
+	    " JsonHash) SELECT '%s', BusinessKey, Version, %lld, IsDeleted,"
+	    " UpdatedAt, ContentHash, Data, JsonHash FROM \"%s\""
+	    " WHERE BusinessKey = ?1", collection, (long long)version,
+	    collection) == -1)
+		return -1;
+	return sqlite_db_prepare(store->db, &writer->delete, err,
+	    "UPDATE \"%s\" SET Version = %lld, IsDeleted = 1,"
+	    " UpdatedAt = %lld WHERE BusinessKey = ?1", collection,
+	    (long long)version, (long long)now_ms);
 }
 
 int
@@ -42,18 +77,8 @@ store_sqlite_writer_open(struct store *base, const char *collection,
 	struct sqlite_writer *writer;
 
 	writer = xcalloc(1, sizeof(*writer));
-	if (sqlite_db_prepare(store->db, &writer->put, err,
-	    "INSERT INTO \"%s\" (BusinessKey, Version, IsDeleted, UpdatedAt,"
-	    " ContentHash, Data) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
-	    " ON CONFLICT (BusinessKey) DO UPDATE SET"
-	    " Version = excluded.Version, IsDeleted = excluded.IsDeleted,"
-	    " UpdatedAt = excluded.UpdatedAt,"
-	    " ContentHash = excluded.ContentHash, Data = excluded.Data",
-	    collection) == -1 ||
-	    sqlite_db_prepare(store->db, &writer->delete, err,
-	    "UPDATE \"%s\" SET Version = %lld, IsDeleted = 1,"
-	    " UpdatedAt = %lld WHERE BusinessKey = ?1", collection,
-	    (long long)version, (long long)now_ms) == -1) {
+	if (prepare_all(store, writer, collection, version, now_ms, err) ==
+	    -1) {
 		store_sqlite_writer_abort(&writer->base);
 		return -1;
 	}
@@ -68,32 +93,118 @@ bind_number(sqlite3_stmt *statement, int index, int64_t number)
 		xalloc_end();
 }
 
+/* A hash, or NULL when there is none. */
+static void
+bind_hash(sqlite3_stmt *statement, int index, const char *hash)
+{
+	if (hash[0] != '\0')
+		sqlite_db_bind_text(statement, index, hash, strlen(hash));
+	else if (sqlite3_bind_null(statement, index) != SQLITE_OK)
+		xalloc_end();
+}
+
+/* What the store has under that key becomes a former state: 1, or 0 when it has
+ * none. */
+static int
+save_state(struct sqlite_writer *writer, const char *key, size_t len,
+    struct error *err)
+{
+	struct store_sqlite *store = (struct store_sqlite *)writer->base.store;
+
+	sqlite_db_bind_text(writer->save, 1, key, len);
+	if (sqlite_db_run(writer->save, err) == -1)
+		return -1;
+	return sqlite3_changes(store->db);
+}
+
+static int
+fail_missing(const struct sqlite_writer *writer, const char *key,
+    struct error *err)
+{
+	return error_set(err, STATUS_UNBALANCED, "%s: the record \"%s\" was to"
+	    " be replaced and is not there; nothing is published: start it"
+	    " again and, when it comes again, report it with the log",
+	    writer->base.collection, key);
+}
+
+static void
+bind_record(sqlite3_stmt *statement, const struct store_record *record)
+{
+	sqlite_db_bind_text(statement, 1, record->key, record->len);
+	bind_number(statement, 2, record->version);
+	bind_number(statement, 3, record->is_deleted);
+	bind_number(statement, 4, record->updated_at_ms);
+	sqlite_db_bind_text(statement, 5, record->hash, strlen(record->hash));
+	sqlite_db_bind_blob(statement, 6, record->data, record->data_len);
+	bind_hash(statement, 7, record->json_hash);
+}
+
 int
 store_sqlite_writer_put(struct store_writer *base,
     const struct store_record *record, bool is_new, struct error *err)
 {
-	struct store_sqlite *store = (struct store_sqlite *)base->store;
-	sqlite3_stmt	    *put = ((struct sqlite_writer *)base)->put;
+	struct store_sqlite  *store = (struct store_sqlite *)base->store;
+	struct sqlite_writer *writer = (struct sqlite_writer *)base;
+	int		      rc;
 
-	(void)is_new;
-	sqlite_db_bind_text(put, 1, record->key, record->len);
-	bind_number(put, 2, record->version);
-	bind_number(put, 3, record->is_deleted);
-	bind_number(put, 4, record->updated_at_ms);
-	sqlite_db_bind_text(put, 5, record->hash, strlen(record->hash));
-	sqlite_db_bind_blob(put, 6, record->data, record->data_len);
-	return run_counted(store, put, err);
+	/* A copy brings the states itself. */
+	if (!is_new && record->version == store->own_version) {
+		rc = save_state(writer, record->key, record->len, err);
+		if (rc != 1)
+			return rc == -1 ? -1 : fail_missing(writer,
+			    record->key, err);
+	}
+	bind_record(writer->put, record);
+	return run_counted(store, writer->put, err);
+}
+
+int
+store_sqlite_writer_state(struct store_writer *base,
+    const struct store_record *state, struct error *err)
+{
+	struct store_sqlite  *store = (struct store_sqlite *)base->store;
+	struct sqlite_writer *writer = (struct sqlite_writer *)base;
+
+	if (writer->state == NULL && sqlite_db_prepare(store->db,
+	    &writer->state, err, "INSERT OR REPLACE INTO " COLLECTION_STATES
+	    " (BusinessKey, Version, IsDeleted, UpdatedAt, ContentHash, Data,"
+	    " JsonHash, ReplacedIn, Collection)"
+	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, '%s')",
+	    base->collection) == -1)
+		return -1;
+	bind_record(writer->state, state);
+	bind_number(writer->state, 8, state->replaced_in);
+	return run_counted(store, writer->state, err);
+}
+
+int
+store_sqlite_writer_hashes(struct store_writer *base, const char *key,
+    size_t len, const char *hash, const char *json_hash, struct error *err)
+{
+	struct store_sqlite  *store = (struct store_sqlite *)base->store;
+	struct sqlite_writer *writer = (struct sqlite_writer *)base;
+
+	if (writer->hashes == NULL && sqlite_db_prepare(store->db,
+	    &writer->hashes, err, "UPDATE \"%s\" SET ContentHash = ?2,"
+	    " JsonHash = ?3 WHERE BusinessKey = ?1", base->collection) == -1)
+		return -1;
+	sqlite_db_bind_text(writer->hashes, 1, key, len);
+	sqlite_db_bind_text(writer->hashes, 2, hash, strlen(hash));
+	bind_hash(writer->hashes, 3, json_hash);
+	return run_counted(store, writer->hashes, err);
 }
 
 int
 store_sqlite_writer_delete(struct store_writer *base, const char *key,
     size_t len, struct error *err)
 {
-	struct store_sqlite *store = (struct store_sqlite *)base->store;
-	sqlite3_stmt	    *delete = ((struct sqlite_writer *)base)->delete;
+	struct store_sqlite  *store = (struct store_sqlite *)base->store;
+	struct sqlite_writer *writer = (struct sqlite_writer *)base;
 
-	sqlite_db_bind_text(delete, 1, key, len);
-	return run_counted(store, delete, err);
+	if (save_state(writer, key, len, err) == -1)
+		return -1;
+	sqlite_db_bind_text(writer->delete, 1, key, len);
+	return run_counted(store, writer->delete, err);
 }
 
 int
@@ -113,11 +224,15 @@ store_sqlite_history_put(struct store *base, const struct store_history *entry,
 	int		     rc;
 
 	if (sqlite_db_prepare(store->db, &statement, err, "INSERT INTO"
-	    " SyncHistory VALUES (%lld, %lld, %lld, ?1)",
+	    " SyncHistory (Version, SyncedAt, DurationMs, Tallies, Seal)"
+	    " VALUES (%lld, %lld, %lld, ?1, ?2)",
 	    (long long)entry->version, (long long)entry->synced_at_ms,
 	    (long long)entry->duration_ms) == -1)
 		return -1;
 	sqlite_db_bind_blob(statement, 1, entry->tallies, entry->tallies_len);
+	if (entry->seal != NULL)
+		sqlite_db_bind_blob(statement, 2, entry->seal,
+		    entry->seal_len);
 	rc = run_counted(store, statement, err);
 	sqlite3_finalize(statement);
 	return rc;

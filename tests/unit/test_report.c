@@ -362,7 +362,7 @@ END_TEST
 
 START_TEST(no_success_yet)
 {
-	struct store_versions versions = { 0, 0, 0, 0 };
+	struct store_versions versions = { 0 };
 
 	job_clear(&job);
 	make_job(&job, "job-1", STATUS_HELD, 0);

@@ -83,7 +83,7 @@ START_TEST(newer_is_refused)
 	write_run(abc, NULL, 1, true);
 	backend()->make_newer();
 	CHECK_FAILS(store_open(&place, modes[_i], &store, &err),
-	    "1); update this program");
+	    "2); update this program");
 }
 END_TEST
 
