@@ -42,8 +42,8 @@ enum collection collection_find(const char *name);
  * (tables of SQLite have none).
  */
 bool collection_is_extra(const char *name);
-/* Do consumers get its records?  The outputs, and those of FHIR types; bad lines
- * of an export are for those who run the service. */
+/* Do consumers get its records?  The outputs, and those of FHIR types; bad
+ * lines of an export are for those who run the service. */
 bool collection_is_served(const char *name);
 
 #endif

@@ -30,6 +30,18 @@ int command_jobs(const struct options *opts, struct error *err);
  */
 int command_abort(const struct options *opts, struct error *err);
 
+/* Prints what changed for consumers between two versions. */
+int command_diff(const struct options *opts, struct error *err);
+/* A run that makes the data that of an earlier version again. */
+int command_rollback(const struct options *opts, struct error *err);
+/* A run that removes what is old. */
+int command_prune(const struct options *opts, struct error *err);
+/* Checks the whole store, or the history; -1 (STATUS_NOT_FOUND) with findings.
+ */
+int command_verify(const struct options *opts, struct error *err);
+/* Writes the records of each collection to a file in a folder. */
+int command_export(const struct options *opts, struct error *err);
+
 /* Fails: the store of that name has no such job; hint is more to say, or
  * empty. */
 int command_no_job(const char *store, const char *id, const char *hint,

@@ -15,8 +15,8 @@ bool number_read(const char **text, uint64_t max, uint64_t *out);
 bool number_parse(const char *text, uint64_t min, uint64_t max,
     unsigned *out);
 /*
- * "500ms", "30s", "5m", "1h", "2d" or plain seconds, in milliseconds, from min
- * to max; *out only when true.
+ * "500ms", "30s", "5m", "1h", "2d", "2y" (years of 365 days) or plain seconds,
+ * in milliseconds, from min to max; *out only when true.
  */
 bool number_parse_duration(const char *text, int64_t min, int64_t max,
     int64_t *out);

@@ -21,8 +21,10 @@ struct secret;
 
 enum command { COMMAND_RUN, COMMAND_INIT, COMMAND_HISTORY, COMMAND_SHOW,
 	COMMAND_RECONVERT, COMMAND_COPY, COMMAND_KEYGEN, COMMAND_STATUS,
-	COMMAND_JOBS, COMMAND_ABORT, COMMAND_SERVE, COMMAND_KEY_ADD,
-	COMMAND_KEY_LIST, COMMAND_KEY_REVOKE, COMMAND__MAX };
+	COMMAND_JOBS, COMMAND_ABORT, COMMAND_DIFF, COMMAND_ROLLBACK,
+	COMMAND_PRUNE, COMMAND_VERIFY, COMMAND_EXPORT, COMMAND_SERVE,
+	COMMAND_KEY_ADD, COMMAND_KEY_LIST, COMMAND_KEY_REVOKE,
+	COMMAND__MAX };
 
 struct program;
 extern const struct program program_sync;  /* nompd-sync(1) */
@@ -122,7 +124,20 @@ struct options {
 	int64_t		   max_age_ms;	    /* status */
 	bool		   watch;	    /* status */
 	bool		   waits;	    /* abort: for the job to end */
-	const char	  *reason;	    /* abort; NULL: none */
+	const char	  *reason;	    /* abort, rollback; NULL: none */
+	int64_t		   from_version;    /* diff */
+	int64_t		   to_version;	    /* diff: 0: the last; rollback */
+	int64_t		   since_version;   /* export; -1: all live records */
+	int64_t		   as_of_version;   /* show: INT64_MAX: any ... */
+	int64_t		   as_of_ms;	    /* ... and the same of the time */
+	bool		   with_history;    /* show, verify */
+	int64_t		   history_age_ms;  /* prune: what is older goes ... */
+	int64_t		   tombstones_age_ms; /* ... of each kind; ... */
+	int64_t		   states_age_ms;   /* ... -1: nothing */
+	bool		   repair;	    /* verify */
+	const char	  *seal_key_file;   /* NULL: none */
+	const char	  *folder;	    /* export */
+	const char	  *diff_collection; /* diff; NULL: all */
 	const char	  *show_collection; /* show */
 	const char	  *show_key;	    /* show */
 	const char	  *api_keys_file;   /* NULL: none */

@@ -10,8 +10,7 @@
  *	store_begin,				reads see one state from here
  *	store_version_raise,
  *	store_collection_make ...		where it may not be there
- *	store_writer_open, _put, _delete, _close	once a collection; what a
- *						record was before stays behind
+ *	store_writer_open, _put, _delete, _close	once a collection
  *	store_history_keys_put ..., store_history_put,
  *	store_publish				visible from here
  *	store_notes_delete			when they are of no use any more

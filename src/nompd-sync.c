@@ -80,6 +80,11 @@ static int (*const commands[COMMAND__MAX])(const struct options *opts,
 	[COMMAND_STATUS] = command_status,
 	[COMMAND_JOBS] = command_jobs,
 	[COMMAND_ABORT] = command_abort,
+	[COMMAND_DIFF] = command_diff,
+	[COMMAND_ROLLBACK] = command_rollback,
+	[COMMAND_PRUNE] = command_prune,
+	[COMMAND_VERIFY] = command_verify,
+	[COMMAND_EXPORT] = command_export,
 };
 
 static int

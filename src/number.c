@@ -3,6 +3,8 @@
 
 #include "number.h"
 
+#define MS_PER_DAY (24LL * 60 * 60 * 1000)
+
 bool
 number_read(const char **text, uint64_t max, uint64_t *out)
 {
@@ -43,7 +45,7 @@ number_parse_duration(const char *text, int64_t min, int64_t max,
 		int64_t	    ms;
 	} units[] = { { "", 1000 }, { "ms", 1 }, { "s", 1000 },
 		{ "m", 60 * 1000 }, { "h", 60 * 60 * 1000 },
-		{ "d", 24 * 60 * 60 * 1000 } };
+		{ "d", MS_PER_DAY }, { "y", 365 * MS_PER_DAY } };
 	static const size_t n_units = sizeof(units) / sizeof(units[0]);
 	uint64_t	    number;
 	size_t		    i;

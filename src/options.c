@@ -515,7 +515,14 @@ options_parse(struct options *opts, const struct program *program, int argc,
 	char	   **words;
 	int	     rc = 0;
 
-	*opts = (struct options){ 0 };
+	*opts = (struct options){
+		.since_version = -1,
+		.as_of_version = INT64_MAX,
+		.as_of_ms = INT64_MAX,
+		.history_age_ms = -1,
+		.tombstones_age_ms = -1,
+		.states_age_ms = -1,
+	};
 	words = take_words(opts, argc, argv);
 	read_arguments(&parse, argc, words);
 	opts->help = options_is_flag(&parse, "--help");
@@ -566,5 +573,12 @@ options_clear(struct options *opts)
 	words_free(opts->bulk.filters);
 	words_free(opts->bulk.elements);
 	free_blanked(opts);
-	*opts = (struct options){ 0 };
+	*opts = (struct options){
+		.since_version = -1,
+		.as_of_version = INT64_MAX,
+		.as_of_ms = INT64_MAX,
+		.history_age_ms = -1,
+		.tombstones_age_ms = -1,
+		.states_age_ms = -1,
+	};
 }

@@ -45,7 +45,7 @@ struct option_row {
 	const char   *help;
 };
 
-#define MAX_OPTIONS 64
+#define MAX_OPTIONS 96
 extern const struct option_row option_rows[];
 extern const size_t	       option_count; /* at most MAX_OPTIONS */
 
@@ -138,6 +138,36 @@ unsigned options_find_name(const char *const names[], unsigned n,
 const char *options_set_switch(bool *out, const char *value);
 /* The same for a command, which words_free() frees. */
 const char *options_set_command(char ***out, const char *value);
+/* Of both programs (options_values.c): option_set_fn each. */
+const char *options_set_upstream(struct options *opts, const char *value);
+const char *options_set_upstream_key_header(struct options *opts,
+    const char *value);
+const char *options_set_no_upstream_key(struct options *opts,
+    const char *value);
+const char *options_set_store(struct options *opts, const char *value);
+const char *options_set_from(struct options *opts, const char *value);
+const char *options_set_to(struct options *opts, const char *value);
+const char *options_set_dry_run(struct options *opts, const char *value);
+const char *options_set_plan(struct options *opts, const char *value);
+const char *options_set_max_delete(struct options *opts, const char *value);
+const char *options_set_retries(struct options *opts, const char *value);
+const char *options_set_timeout(struct options *opts, const char *value);
+const char *options_set_deadline(struct options *opts, const char *value);
+const char *options_set_wait(struct options *opts, const char *value);
+const char *options_set_queue(struct options *opts, const char *value);
+const char *options_set_job_id(struct options *opts, const char *value);
+const char *options_set_ca_file(struct options *opts, const char *value);
+const char *options_set_log_level(struct options *opts, const char *value);
+const char *options_set_log_format(struct options *opts, const char *value);
+const char *options_set_progress(struct options *opts, const char *value);
+const char *options_set_limit(struct options *opts, const char *value);
+const char *options_set_format(struct options *opts, const char *value);
+const char *options_set_api_keys_file(struct options *opts, const char *value);
+const char *options_set_sync_command(struct options *opts, const char *value);
+const char *options_set_workers(struct options *opts, const char *value);
+const char *options_set_scope(struct options *opts, const char *value);
+const char *options_set_version(struct options *opts, const char *value);
+const char *options_set_help(struct options *opts, const char *value);
 /* Of what is told of a run: option_set_fn each. */
 const char *options_set_metrics_file(struct options *opts, const char *value);
 const char *options_set_notify_command(struct options *opts,
@@ -178,5 +208,24 @@ const char *options_set_watch(struct options *opts, const char *value);
 const char *options_set_abort_wait(struct options *opts, const char *value);
 const char *options_set_reason(struct options *opts, const char *value);
 void options_check_job(struct parse *parse);
+/* Of the commands that ask for other times, or for proof; the same. */
+const char *options_set_from_version(struct options *opts, const char *value);
+const char *options_set_to_version(struct options *opts, const char *value);
+const char *options_set_since_version(struct options *opts,
+    const char *value);
+const char *options_set_as_of(struct options *opts, const char *value);
+const char *options_set_with_history(struct options *opts, const char *value);
+const char *options_set_history_age(struct options *opts, const char *value);
+const char *options_set_tombstones_age(struct options *opts,
+    const char *value);
+const char *options_set_states_age(struct options *opts, const char *value);
+const char *options_set_repair(struct options *opts, const char *value);
+const char *options_set_seal_key_file(struct options *opts,
+    const char *value);
+void options_check_show(struct parse *parse);
+void options_check_diff(struct parse *parse);
+void options_check_rollback(struct parse *parse);
+void options_check_prune(struct parse *parse);
+void options_check_export(struct parse *parse);
 
 #endif

@@ -97,33 +97,6 @@ check_run(struct parse *parse)
 	options_check_bulk(parse);
 }
 
-/* The two words behind show. */
-static void
-check_show(struct parse *parse)
-{
-	struct buf names = { 0 };
-	char	   shown[MAX_SHOWN_BYTES];
-	int	   i;
-
-	parse->opts->show_collection = parse->arguments[0];
-	parse->opts->show_key = parse->arguments[1];
-	if (parse->opts->show_key[0] == '\0')
-		options_fault(parse, "show: want a key; have \"\"");
-	if (collection_find(parse->arguments[0]) != COLLECTION__MAX ||
-	    collection_is_extra(parse->arguments[0]))
-		return;
-	for (i = 0; i < COLLECTION__MAX; i++) {
-		buf_append(&names, i > 0 ? ", " : "", i > 0 ? 2 : 0);
-		buf_append(&names, collection_name(i),
-		    strlen(collection_name(i)));
-	}
-	options_fault(parse, "show: want a collection (%.*s, or a FHIR type); "
-	    "have \"%s\"",
-	    (int)names.len, (const char *)names.data,
-	    options_shown(shown, parse->arguments[0]));
-	buf_clear(&names);
-}
-
 static bool
 wants_password(const struct store_place *place)
 {
@@ -169,12 +142,20 @@ check(struct parse *parse)
 	if (parse->command == COMMAND_RUN)
 		check_run(parse);
 	else if (parse->command == COMMAND_SHOW)
-		check_show(parse);
+		options_check_show(parse);
 	else if (parse->command == COMMAND_COPY)
 		check_copy(parse);
 	else if (parse->command == COMMAND_STATUS ||
 	    parse->command == COMMAND_ABORT)
 		options_check_job(parse);
+	else if (parse->command == COMMAND_DIFF)
+		options_check_diff(parse);
+	else if (parse->command == COMMAND_ROLLBACK)
+		options_check_rollback(parse);
+	else if (parse->command == COMMAND_PRUNE)
+		options_check_prune(parse);
+	else if (parse->command == COMMAND_EXPORT)
+		options_check_export(parse);
 }
 
 static void
@@ -216,6 +197,8 @@ const struct program program_sync = {
 	.name = "nompd-sync",
 	.commands = FOR(COMMAND_RUN) | FOR(COMMAND_INIT) |
 	    FOR(COMMAND_HISTORY) | FOR(COMMAND_SHOW) | FOR(COMMAND_RECONVERT) |
+	    FOR(COMMAND_DIFF) | FOR(COMMAND_ROLLBACK) | FOR(COMMAND_PRUNE) |
+	    FOR(COMMAND_VERIFY) | FOR(COMMAND_EXPORT) |
 	    FOR(COMMAND_COPY) | FOR(COMMAND_KEYGEN) | FOR(COMMAND_STATUS) |
 	    FOR(COMMAND_JOBS) | FOR(COMMAND_ABORT),
 	.unnamed = COMMAND_RUN,

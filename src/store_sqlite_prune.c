@@ -49,8 +49,8 @@ store_sqlite_upgrade_begin(struct store *base, struct error *err)
 	    "ALTER TABLE SyncMetadata ADD COLUMN"
 	    " Horizon INTEGER NOT NULL DEFAULT 0;"
 	    "ALTER TABLE SyncHistory ADD COLUMN Seal BLOB;"
-	    "UPDATE SyncMetadata SET StatesFrom ="
-	    " (SELECT coalesce(max(Version), 0) FROM SyncHistory)", err) == -1 ||
+	    "UPDATE SyncMetadata SET StatesFrom = (SELECT"
+	    " coalesce(max(Version), 0) FROM SyncHistory)", err) == -1 ||
 	    store_collections_read(base, &names, err) == -1)
 		return -1;
 	for (name = names, rc = 0; rc == 0 && *name != NULL; name++)
