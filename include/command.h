@@ -32,8 +32,6 @@ int command_abort(const struct options *opts, struct error *err);
 
 /* Prints what changed for consumers between two versions. */
 int command_diff(const struct options *opts, struct error *err);
-/* A run that makes the data that of an earlier version again. */
-int command_rollback(const struct options *opts, struct error *err);
 /* A run that removes what is old. */
 int command_prune(const struct options *opts, struct error *err);
 /* Checks the whole store, or the history; -1 (STATUS_NOT_FOUND) with findings.

@@ -17,20 +17,25 @@
 /* Keys of one further part, as BSON. */
 #define MAX_PART_KEY_BYTES (256 * 1024)
 
-/* The entry's member that says what a bulk run asked for and got. */
-#define HISTORY_BULK "Bulk"
+/* Members of the entry beside the collections: what a bulk run asked for and
+ * got, what a rollback went back to, what a prune took away. */
+#define HISTORY_BULK	 "Bulk"
+#define HISTORY_ROLLBACK "Rollback"
+#define HISTORY_PRUNE	 "Prune"
+/* Of a rollback: the version whose data is live again. */
+#define ROLLBACK_TO	 "To"
 
 /* The name of an act in the history: "Added" and the like. */
 const char *history_act_name(enum act act);
 
 /*
  * Writes the entry, whose times and version are filled in: further parts of
- * long key lists first, the entry last.  bulk is its member of that name, or
- * NULL.  The entry's tallies become those of *doc, which the caller destroys in
- * any case.
+ * long key lists first, the entry last.  members (or NULL) come behind those of
+ * the collections.  The entry's tallies become those of *doc, which the caller
+ * destroys in any case.
  */
 int history_write(struct stage *stage, struct store *store,
     const struct tally *tallies, size_t count, struct store_history *entry,
-    const bson_t *bulk, bson_t *doc, struct error *err);
+    const bson_t *members, bson_t *doc, struct error *err);
 
 #endif

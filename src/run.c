@@ -51,6 +51,15 @@ run_add(struct run *run, enum collection collection)
 	tally->is_output = collection >= COLLECTION_RAW_MAX;
 }
 
+void
+run_add_member(struct run *run, const char *name, const bson_t *member)
+{
+	if (run->members == NULL)
+		run->members = bson_new();
+	if (!BSON_APPEND_DOCUMENT(run->members, name, member))
+		xalloc_end();
+}
+
 /* All lists into the stage, the authorizations converted on their way. */
 static int
 fetch(struct run *run, struct error *err)
@@ -132,9 +141,8 @@ run_plan(struct run *run, size_t first, struct error *err)
 	return 0;
 }
 
-/* The version that the run has or, when it is dry, would have. */
-static int
-take_version(struct run *run, int64_t now_ms, struct error *err)
+int
+run_take_version(struct run *run, int64_t now_ms, struct error *err)
 {
 	struct store_versions versions;
 
@@ -203,16 +211,15 @@ write_history(struct run *run, struct error *err)
 	};
 
 	rc = history_write(run->stage, run->store, run->tallies, run->count,
-	    &entry, run->bulk, &tallies, err);
+	    &entry, run->members, &tallies, err);
 	if (rc == 0)
 		rc = balance_history(&balance, &entry, err);
 	bson_destroy(&tallies);
 	return rc;
 }
 
-/* The history entry, and then the flip: all of the run at once. */
-static int
-publish(struct run *run, struct error *err)
+int
+run_publish(struct run *run, struct error *err)
 {
 	struct run_result *result = run->result;
 
@@ -230,10 +237,8 @@ publish(struct run *run, struct error *err)
 	return 0;
 }
 
-/* What another run has written meanwhile, which has taken the lease, adds up to
- * nothing here. */
-static int
-explain(struct run *run, struct error *err)
+int
+run_explain(struct run *run, struct error *err)
 {
 	struct error lost;
 
@@ -259,7 +264,7 @@ run_apply(struct run *run, struct error *err)
 		return -1;
 	if (balance_plan(&balance, err) == -1 ||
 	    guard_check(run->tallies, run->count, run->opts->max_delete,
-	    err) == -1 || take_version(run, now_ms, err) == -1)
+	    err) == -1 || run_take_version(run, now_ms, err) == -1)
 		return -1;
 	if (run->opts->dry_run) {
 		run->result->duration_ms = clock_monotonic_ms() -
@@ -271,8 +276,8 @@ run_apply(struct run *run, struct error *err)
 		return -1;
 	run_stage(run, JOB_STAGE_CHECKING);
 	if (balance_records(&balance, err) == -1)
-		return explain(run, err);
-	return publish(run, err);
+		return run_explain(run, err);
+	return run_publish(run, err);
 }
 
 static void
@@ -326,11 +331,12 @@ run_end(struct run *run, int rc, const struct error *err)
 		report_run(run->opts, &run->job,
 		    has_versions ? &versions : NULL);
 	job_clear(&run->job);
+	bson_destroy(run->members);
 	free(run);
 	return rc;
 }
 
-static struct run *
+struct run *
 run_new(const struct options *opts, const char *command,
     struct run_result *result)
 {
