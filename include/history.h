@@ -24,12 +24,12 @@
 const char *history_act_name(enum act act);
 
 /*
- * Writes the entry, whose times and version are filled in: further parts of
- * long key lists first, the entry last.  bulk is its member of that name, or
- * NULL.  The entry's tallies become those of *doc, which the caller destroys in
- * any case.
+ * Makes the tallies of the entry, whose version is filled in: they become those
+ * of *doc, which the caller destroys in any case.  bulk is its member of that
+ * name, or NULL.  What of long key lists has no room there goes to the store:
+ * 1 = there are such parts, 0 = there are none, -1 = failed.
  */
-int history_write(struct stage *stage, struct store *store,
+int history_make(struct stage *stage, struct store *store,
     const struct tally *tallies, size_t count, struct store_history *entry,
     const bson_t *bulk, bson_t *doc, struct error *err);
 
