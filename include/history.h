@@ -17,8 +17,13 @@
 /* Keys of one further part, as BSON. */
 #define MAX_PART_KEY_BYTES (256 * 1024)
 
-/* The entry's member that says what a bulk run asked for and got. */
-#define HISTORY_BULK "Bulk"
+/* Members of the entry beside the collections: what a bulk run asked for and
+ * got, what a rollback went back to, what a prune took away, what was
+ * repaired. */
+#define HISTORY_BULK	 "Bulk"
+#define HISTORY_ROLLBACK "Rollback"
+#define HISTORY_PRUNE	 "Prune"
+#define HISTORY_REPAIR	 "Repair"
 
 /* The name of an act in the history: "Added" and the like. */
 const char *history_act_name(enum act act);

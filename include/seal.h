@@ -69,17 +69,17 @@ void seal_chain(const struct store_history *entry,
 /* A run, and the key that signs its entry. */
 struct seal_input {
 	struct store	      *store;	/* in the run */
-	const struct tally    *tallies; /* its collections ... */
+	const struct tally    *tallies; /* its collections */
 	size_t		       count;
-	bool		       is_whole;  /* ... and it wrote to others */
 	bool		       has_parts; /* its key lists have parts */
 	const struct seal_key *key;	  /* NULL: it is not signed */
 };
 /*
  * Makes the seal of the run's entry, of which all else is filled in and which
  * is not put into the store yet.  A collection that the run has not written to
- * keeps the numbers that the entry before it has.  Warns when that one was
- * signed and this one is not.  The caller destroys *seal in any case.
+ * keeps the numbers that the entry before it has; a run that prunes or repairs
+ * may have written to all of them.  Warns when that one was signed and this one
+ * is not.  The caller destroys *seal in any case.
  */
 int seal_make(const struct seal_input *input,
     const struct store_history *entry, bson_t *seal, struct error *err);

@@ -18,8 +18,7 @@ struct seal_key;
 /*
  * tallies are the collections of the run in the order in which they are
  * written; each has a list of the stage.  keeper is NULL in a dry run, which is
- * no job; is_job says that the ledger has it.  seals_all: the run has written
- * to records that the tallies do not tell of, or removed some.
+ * no job; is_job says that the ledger has it.
  */
 struct run {
 	const struct options *opts;
@@ -31,7 +30,6 @@ struct run {
 	uint64_t	      unresolved; /* of the conversion */
 	const bson_t	     *bulk;	  /* for the history; NULL: none */
 	struct seal_key	     *seal_key;	  /* NULL: the entry is not signed */
-	bool		      seals_all;
 	struct run_result    *result;
 	int64_t		      started_ms; /* monotonic */
 	struct job	      job;

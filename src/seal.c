@@ -117,6 +117,23 @@ struct before {
 	bool	 is_signed;
 };
 
+/* Does the run's entry tell of what is in no tally? */
+static bool
+has_more(const struct store_history *entry)
+{
+	bson_iter_t iter;
+
+	if (!bson_iter_init_from_data(&iter, entry->tallies,
+	    entry->tallies_len))
+		return true;
+	while (bson_iter_next(&iter)) {
+		if (strcmp(bson_iter_key(&iter), HISTORY_PRUNE) == 0 ||
+		    strcmp(bson_iter_key(&iter), HISTORY_REPAIR) == 0)
+			return true;
+	}
+	return false;
+}
+
 static int
 read_before(struct store *store, struct before *before, struct error *err)
 {
@@ -151,7 +168,7 @@ is_written(const struct seal_input *input, const char *collection)
 	size_t		    i;
 
 	/* Records of runs that died have this run's version now. */
-	if (input->is_whole || store_adopted(input->store) > 0)
+	if (store_adopted(input->store) > 0)
 		return true;
 	for (i = 0; i < input->count; i++) {
 		tally = &input->tallies[i];
@@ -316,6 +333,8 @@ seal_make(const struct seal_input *input, const struct store_history *entry,
 	bson_init(seal);
 	if (read_before(input->store, &before, err) == -1)
 		return -1;
+	if (has_more(entry))
+		before.seal_len = 0;
 	rc = append_collections(input, &before, seal, err);
 	if (rc == 0)
 		rc = append_keys(input, entry->version, seal, err);
