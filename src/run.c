@@ -261,7 +261,8 @@ publish(struct run *run, struct error *err)
 	result->duration_ms = clock_monotonic_ms() - run->started_ms;
 	run_stage(run, JOB_STAGE_PUBLISHING);
 	if (write_history(run, digest, err) == -1 ||
-	    run_job_check(run, err) == -1 || stop_check(STATUS_STORE, err) == -1)
+	    run_job_check(run, err) == -1 ||
+	    stop_check(STATUS_STORE, err) == -1)
 		return -1;
 	log_progress("publishing version %" PRId64, result->version);
 	if (store_publish(run->store, err) == -1)
