@@ -6,6 +6,7 @@
 #include "copy.h"
 #include "lease.h"
 #include "log.h"
+#include "record.h"
 #include "stop.h"
 #include "store.h"
 #include "words.h"
@@ -96,13 +97,14 @@ refuse(const struct copy *copy, struct error *err, const char *why)
 	    why, store_name(copy->from));
 }
 
-/* The target's history must be a part of the source's.  Both come newest first.
- */
+/* The target's history must be a part of the source's, but for what was pruned
+ * there.  Both come newest first. */
 static int
 check_history(struct copy *copy, struct store_cursor *held,
     struct store_cursor *source, struct error *err)
 {
 	struct store_history has, entry = { .version = INT64_MAX };
+	bool		     is_known = false;
 	int		     rc;
 
 	while ((rc = store_history_next(held, &has, err)) == 1) {
@@ -111,6 +113,10 @@ check_history(struct copy *copy, struct store_cursor *held,
 			;
 		if (rc == -1)
 			return -1;
+		if (rc == 0 && is_known &&
+		    has.version < copy->versions.states_from)
+			return 0;
+		is_known = true;
 		if (entry.version != has.version ||
 		    entry.synced_at_ms != has.synced_at_ms)
 			return refuse(copy, err, "it has a run that is none"
@@ -154,6 +160,21 @@ check_target(struct copy *copy, struct error *err)
 	store_cursor_close(source);
 	store_cursor_close(held);
 	return rc;
+}
+
+/* What was pruned of the source goes in the target as well. */
+static int
+prune_target(struct copy *copy, struct error *err)
+{
+	struct store_prune what = {
+		.tombstones_to = copy->versions.horizon,
+		.states_to = copy->versions.states_from,
+		.history_to = copy->n_finished > 0 ?
+		    copy->finished[copy->n_finished - 1] - 1 : 0,
+	};
+	struct store_pruned done;
+
+	return store_prune(copy->to, &what, &done, err);
 }
 
 /* Which of the source's versions were finished. */
@@ -212,7 +233,8 @@ is_same(const struct store_record *one, const struct store_record *other)
 	return one->version == other->version &&
 	    one->updated_at_ms == other->updated_at_ms &&
 	    one->is_deleted == other->is_deleted &&
-	    strcmp(one->hash, other->hash) == 0;
+	    strcmp(one->hash, other->hash) == 0 &&
+	    strcmp(one->json_hash, other->json_hash) == 0;
 }
 
 /* What is joined: a collection of the source, and what of it is there. */
@@ -256,9 +278,23 @@ is_damaged(const struct store_record *record)
 	    !bson_validate(&doc, BSON_VALIDATE_NONE, NULL);
 }
 
+/* What was joined goes; rc is that of the join. */
 static int
-write_record(struct copy *copy, struct join *join,
-    const struct store_record *record, bool is_new, struct error *err)
+end_join(struct join *join, int rc, struct error *err)
+{
+	if (rc == 0)
+		rc = close_writer(join, err);
+	else if (join->writer != NULL)
+		store_writer_abort(join->writer);
+	store_cursor_close(join->held);
+	store_cursor_close(join->source);
+	return rc;
+}
+
+/* One more record, or state, fits into the batch; a full one is published. */
+static int
+make_room(struct copy *copy, struct join *join,
+    const struct store_record *record, struct error *err)
 {
 	if (is_damaged(record))
 		return error_set(err, STATUS_STORE, "store %s: the record"
@@ -273,6 +309,15 @@ write_record(struct copy *copy, struct join *join,
 	}
 	join->records++;
 	join->bytes += record->data_len;
+	return 0;
+}
+
+static int
+write_record(struct copy *copy, struct join *join,
+    const struct store_record *record, bool is_new, struct error *err)
+{
+	if (make_room(copy, join, record, err) == -1)
+		return -1;
 	copy->result->copied++;
 	log_progress("copying: %s %lld", join->collection,
 	    (long long)copy->result->copied);
@@ -320,6 +365,64 @@ copy_records(struct copy *copy, struct join *join, struct error *err)
 	return rc;
 }
 
+/* Which comes first: of one record the older state. */
+static int
+compare_states(const struct store_record *one,
+    const struct store_record *other)
+{
+	int order = record_key_compare(one->key, one->len, other->key,
+	    other->len);
+
+	return order != 0 ? order : one->version < other->version ? -1 :
+	    one->version > other->version;
+}
+
+/* One state of the source; both sides come in one order. */
+static int
+copy_state(struct copy *copy, struct join *join,
+    const struct store_record *state, struct error *err)
+{
+	while (join->has_held == 1 && compare_states(&join->has, state) < 0)
+		join->has_held = store_states_next(join->held, &join->has,
+		    err);
+	if (join->has_held == -1)
+		return -1;
+	if (join->has_held == 1 && compare_states(&join->has, state) == 0 &&
+	    is_same(&join->has, state) &&
+	    join->has.replaced_in == state->replaced_in)
+		return 0;
+	if (make_room(copy, join, state, err) == -1)
+		return -1;
+	return store_writer_state(join->writer, state, err);
+}
+
+/*
+ * Before the records: who reads the target while a newer record comes finds
+ * what it was.
+ */
+static int
+copy_states(struct copy *copy, const char *collection, struct error *err)
+{
+	struct join	    join = { .collection = collection };
+	struct store_record state;
+	int		    rc = -1;
+
+	if (store_states_open(copy->from, collection, NULL, 0, &join.source,
+	    err) == 0 && store_states_open(copy->held, collection, NULL, 0,
+	    &join.held, err) == 0 && open_writer(copy, &join, err) == 0)
+		rc = join.has_held = store_states_next(join.held, &join.has,
+		    err);
+	while (rc != -1 && (rc = store_states_next(join.source, &state,
+	    err)) == 1) {
+		rc = stop_check(STATUS_STORE, err);
+		if (rc == 0)
+			rc = copy_state(copy, &join, &state, err);
+	}
+	if (end_join(&join, rc, err) == -1)
+		return -1;
+	return join.records > 0 ? publish_batch(copy, err) : 0;
+}
+
 static int
 copy_collection(struct copy *copy, const char *collection, struct error *err)
 {
@@ -330,13 +433,7 @@ copy_collection(struct copy *copy, const char *collection, struct error *err)
 	    err) == 0 && store_records_open(copy->held, collection, true,
 	    &join.held, err) == 0 && open_writer(copy, &join, err) == 0)
 		rc = copy_records(copy, &join, err);
-	if (rc == 0)
-		rc = close_writer(&join, err);
-	else if (join.writer != NULL)
-		store_writer_abort(join.writer);
-	store_cursor_close(join.held);
-	store_cursor_close(join.source);
-	return rc == 0 ? publish_batch(copy, err) : -1;
+	return end_join(&join, rc, err) == -1 ? -1 : publish_batch(copy, err);
 }
 
 static int
@@ -452,11 +549,12 @@ copy_all(struct copy *copy, struct error *err)
 
 	/* First, so that a run on an unfinished copy counts on from there. */
 	if (store_begin(copy->to, err) == -1 ||
-	    (copy->versions.raised > 0 &&
+	    prune_target(copy, err) == -1 || (copy->versions.raised > 0 &&
 	    store_versions_set(copy->to, &copy->versions, err) == -1))
 		return -1;
 	for (name = copy->collections; *name != NULL; name++) {
 		if (store_collection_make(copy->to, *name, err) == -1 ||
+		    copy_states(copy, *name, err) == -1 ||
 		    copy_collection(copy, *name, err) == -1)
 			return -1;
 	}

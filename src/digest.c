@@ -24,7 +24,8 @@ static void
 add_bytes(crypto_hash_sha256_state *state, const void *data, size_t len)
 {
 	add_number(state, (int64_t)len);
-	(void)crypto_hash_sha256_update(state, data, len);
+	if (len > 0)
+		(void)crypto_hash_sha256_update(state, data, len);
 }
 
 static void
@@ -46,6 +47,25 @@ add_record(crypto_hash_sha256_state *state, const struct store_record *record)
 }
 
 static int
+add_states(crypto_hash_sha256_state *state, struct store *store,
+    const char *name, struct error *err)
+{
+	struct store_cursor *cursor;
+	struct store_record  former;
+	int		     rc;
+
+	if (store_states_open(store, name, NULL, 0, &cursor, err) == -1)
+		return -1;
+	while ((rc = store_states_next(cursor, &former, err)) == 1 &&
+	    (rc = stop_check(STATUS_STORE, err)) == 0) {
+		add_record(state, &former);
+		add_number(state, former.replaced_in);
+	}
+	store_cursor_close(cursor);
+	return rc;
+}
+
+static int
 add_collection(crypto_hash_sha256_state *state, struct store *store,
     const char *name, struct digest *out, struct error *err)
 {
@@ -64,7 +84,7 @@ add_collection(crypto_hash_sha256_state *state, struct store *store,
 		    (long long)out->records);
 	}
 	store_cursor_close(cursor);
-	return rc;
+	return rc == -1 ? -1 : add_states(state, store, name, err);
 }
 
 static int
@@ -118,6 +138,8 @@ add_history(crypto_hash_sha256_state *state, struct store *store,
 		add_number(state, entry.synced_at_ms);
 		add_number(state, entry.duration_ms);
 		add_bytes(state, entry.tallies, entry.tallies_len);
+		add_bytes(state, entry.seal, entry.seal != NULL ?
+		    entry.seal_len : 0);
 		out->runs++;
 	}
 	store_cursor_close(cursor);
@@ -135,6 +157,8 @@ add_runs(crypto_hash_sha256_state *state, struct store *store,
 	add_text(state, "versions");
 	add_number(state, versions.raised);
 	add_number(state, versions.raised_at_ms);
+	add_number(state, versions.states_from);
+	add_number(state, versions.horizon);
 	if (add_parts(state, store, err) == -1)
 		return -1;
 	return add_history(state, store, out, err);

@@ -86,11 +86,16 @@ def check_repaired(new, seen, again):
                 version=again.version)
 
 
+# The former states of all records.
+STATES = "RecordHistory"
+
+
 def record_collections(names):
     """Of all that stands in a store what holds records."""
     return [*model.COLLECTIONS, *sorted(
         name for name in names
-        if EXTRA.fullmatch(name) and name not in model.COLLECTIONS)]
+        if EXTRA.fullmatch(name) and name not in model.COLLECTIONS
+        and name != STATES)]
 
 
 class Sqlite:
@@ -98,7 +103,7 @@ class Sqlite:
 
     name = "sqlite"
     made = {*model.COLLECTIONS, "SyncMetadata", "SyncHistory",
-            "SyncHistoryKeys"}      # what stands in a store without a run
+            "SyncHistoryKeys", STATES}      # what stands in a store without a run
     share = 1           # of the repetitions of a long test
     run_seconds = 0.06  # that a small run takes, about
     secrets = ()
@@ -179,7 +184,8 @@ class Sqlite:
             "SELECT CurrentVersion, LastSyncAt FROM SyncMetadata"
         ).fetchone() or (0, None)
         history = database.execute(
-            "SELECT * FROM SyncHistory ORDER BY Version").fetchall()
+            "SELECT Version, SyncedAt, DurationMs, Tallies FROM SyncHistory"
+            " ORDER BY Version").fetchall()
         state = Dump(records, version or 0, last_sync, history)
         check(state)
         return state
@@ -292,7 +298,8 @@ class MongoDB:
 
     name = "mongodb"
     # SyncMetadata comes with its document.
-    made = {*model.COLLECTIONS, "SyncHistory", "SyncHistoryKeys", "SyncLease"}
+    made = {*model.COLLECTIONS, "SyncHistory", "SyncHistoryKeys", "SyncLease",
+            STATES}
     share = 0.25
     run_seconds = 0.15
     EPOCH = datetime.datetime(1970, 1, 1)
@@ -381,7 +388,8 @@ class MongoDB:
         if metadata is None:
             assert not records and not history
             return EMPTY
-        assert list(metadata) == ["_id", "CurrentVersion", "LastSyncAt"]
+        assert list(metadata)[:3] == ["_id", "CurrentVersion", "LastSyncAt"]
+        assert set(list(metadata)[3:]) <= {"StatesFrom", "Horizon"}
         assert metadata["_id"] == "sync"
         state = Dump(records, self.integer(metadata["CurrentVersion"]),
                      self.milliseconds(metadata["LastSyncAt"]), history)
@@ -390,7 +398,8 @@ class MongoDB:
 
     def record_of(self, document):
         """A document, whose members and types are checked, as a Record."""
-        assert list(document) == self.RECORD
+        assert list(document)[:len(self.RECORD)] == self.RECORD
+        assert list(document)[len(self.RECORD):] in ([], ["JsonHash"])
         key, business_key, data, version, deleted, updated, digest = (
             document[name] for name in self.RECORD)
         assert key == business_key

@@ -245,15 +245,22 @@ def digest(path):
                 f" ContentHash, Data FROM {name}"),
                 key=lambda row: row[0].encode()):
             add(*row)
+        for row in sorted(database.execute(
+                "SELECT BusinessKey, Version, IsDeleted, UpdatedAt,"
+                " ContentHash, Data, ReplacedIn FROM RecordHistory"
+                " WHERE Collection = ?", [name]),
+                key=lambda row: (row[0].encode(), row[1])):
+            add(*row)
     add("versions", *(database.execute(
-        "SELECT CurrentVersion, LastSyncAt FROM SyncMetadata").fetchone()
-        or (0, 0)))
+        "SELECT CurrentVersion, LastSyncAt, StatesFrom, Horizon"
+        " FROM SyncMetadata").fetchone() or (0, 0, 0, 0)))
     for row in database.execute(
             "SELECT * FROM SyncHistoryKeys"
             " ORDER BY Version, Collection, Act, Part"):
         add(*row)
     for row in database.execute(
-            "SELECT * FROM SyncHistory ORDER BY Version DESC"):
+            "SELECT Version, SyncedAt, DurationMs, Tallies,"
+            " coalesce(Seal, x'') FROM SyncHistory ORDER BY Version DESC"):
         add(*row)
     database.close()
     return state.hexdigest()

@@ -154,10 +154,10 @@ def test_unreadable_store(unprivileged, filled_store):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 1 MiB, where mounting is allowed."""
+    """A file system of 2 MiB, where mounting is allowed."""
     folder = tmp_path / "small"
     folder.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none",
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none",
                            folder], capture_output=True)
     if done.returncode != 0:
         pytest.skip("mounting a small file system is not allowed")

@@ -31,9 +31,9 @@ digest(enum digest_part part)
 #define EMPTY_RECORDS \
 	"7a75d4bf29225e216a9c8fd168546caa2f2b8f13e226e6e7eb8806fe1e1eac47"
 #define EMPTY_ALL \
-	"3303ae0fb929a6c94281b1c0c79e6394621d20920254e934e4f19c9def2f0e3c"
+	"8279e75bdddf471fe0b6f36b8c9e1491299a33b6e102bda3b6b0e82447860f22"
 #define FILLED_ALL \
-	"47bd286710b056b9fa9e5a95bc65bca337999bd5fd5145a7a2a0e2a68db5f176"
+	"5b5df8bb0ef7c5e60e80c70183fdb108fce639b7b115f53bfafd625ae646f566"
 
 #define FIELDS "BusinessKey, Version, IsDeleted, UpdatedAt, ContentHash, Data"
 #define AT " WHERE BusinessKey = 'b'"
@@ -57,7 +57,20 @@ static const struct {
 	  " FROM PlanDefinitions; DELETE FROM PlanDefinitions", true },
 	{ "INSERT INTO ReimbursementGroups (" FIELDS ") SELECT " FIELDS
 	  " FROM PlanDefinitions" AT, true },
+	{ "UPDATE RecordHistory SET Collection = 'TreatmentGroups'", true },
+	{ "UPDATE RecordHistory SET BusinessKey = 'c2'", true },
+	{ "UPDATE RecordHistory SET Version = 0", true },
+	{ "UPDATE RecordHistory SET ReplacedIn = 3", true },
+	{ "UPDATE RecordHistory SET IsDeleted = 1", true },
+	{ "UPDATE RecordHistory SET UpdatedAt = UpdatedAt + 1", true },
+	{ "UPDATE RecordHistory SET ContentHash = replace(ContentHash, '01',"
+	  " '10')", true },
+	{ "UPDATE RecordHistory SET Data = x'0500000000'", true },
+	{ "DELETE FROM RecordHistory", true },
 	{ "UPDATE SyncMetadata SET CurrentVersion = 3", false },
+	{ "UPDATE SyncMetadata SET StatesFrom = 1", false },
+	{ "UPDATE SyncMetadata SET Horizon = 1", false },
+	{ "UPDATE SyncHistory SET Seal = x'0500000000'", false },
 	{ "UPDATE SyncMetadata SET LastSyncAt = LastSyncAt + 1", false },
 	{ "DELETE FROM SyncMetadata", false },
 	{ "UPDATE SyncHistory SET Version = 3 WHERE Version = 2", false },
