@@ -30,11 +30,11 @@ struct version_range {
  * session is NULL where the server has none; lease before it is taken.  entry
  * is the history entry that store_publish() will write; NULL: none yet.
  *
- * Finished are the versions that have a history entry, in ascending ranges; a
- * writer reads them before its first scan.  Strays are records with another
+ * Finished are the versions that have a history entry, in ascending ranges;
+ * they are read before the first scan.  Strays are records with another
  * version: of runs that died, or that lost their lease.  has_strays says that a
- * scan has met one; scanned lists the collections that were scanned
- * to their ends.
+ * scan has met one; scanned lists the collections that were scanned to their
+ * ends.
  */
 struct store_mongodb {
 	struct store		 base;
@@ -132,7 +132,7 @@ bool mongodb_is_true(const bson_t *doc, const char *name);
 const char *mongodb_text(const bson_t *doc, const char *name,
     size_t *len);
 
-/* store_mongodb_versions.c; which versions were finished, for a writer. */
+/* store_mongodb_versions.c; which versions were finished. */
 int store_mongodb_read_finished(struct store_mongodb *store,
     struct error *err);
 /* Takes note of the version of a record; true when it is a stray. */
