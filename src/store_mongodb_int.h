@@ -125,11 +125,14 @@ int mongodb_find_one(struct store_mongodb *store,
 void mongodb_sort_by(bson_t *opts, const char *first, int32_t order,
     const char *second);
 void mongodb_show_only(bson_t *opts, const char *const names[]);
-/* A member of a document; 0, "" and false when it is none of that type. */
+/* A member of a document; 0, "", NULL and false when it is none of that
+ * type. */
 int64_t mongodb_number(const bson_t *doc, const char *name);
 int64_t mongodb_time(const bson_t *doc, const char *name);
 bool mongodb_is_true(const bson_t *doc, const char *name);
 const char *mongodb_text(const bson_t *doc, const char *name,
+    size_t *len);
+const uint8_t *mongodb_document(const bson_t *doc, const char *name,
     size_t *len);
 
 /* store_mongodb_versions.c; which versions were finished. */

@@ -183,20 +183,14 @@ store_mongodb_record_next(struct store_cursor *base,
 {
 	struct mongodb_cursor *cursor = (struct mongodb_cursor *)base;
 	const bson_t	      *doc;
-	bson_iter_t	       iter;
 	const char	      *hash;
-	uint32_t	       bytes = 0;
 	size_t		       len;
 	int		       rc;
 
 	rc = next_unseen(cursor, &doc, record, err);
 	if (rc != 1)
 		return rc;
-	record->data = NULL;
-	if (bson_iter_init_find(&iter, doc, "Data") &&
-	    BSON_ITER_HOLDS_DOCUMENT(&iter))
-		bson_iter_document(&iter, &bytes, &record->data);
-	record->data_len = bytes;
+	record->data = mongodb_document(doc, "Data", &record->data_len);
 	record->version = mongodb_number(doc, "Version");
 	record->updated_at_ms = mongodb_time(doc, "UpdatedAt");
 	record->is_deleted = mongodb_is_true(doc, "IsDeleted");

@@ -63,6 +63,9 @@ static const char schema_common[] =
     "PRAGMA application_id = " TEXT_OF(APPLICATION_ID) ";"
     "PRAGMA user_version = " TEXT_OF(SCHEMA_VERSION) ";";
 
+static const struct sqlite_db_form form = { APPLICATION_ID, SCHEMA_VERSION,
+	"not a store of ours; it was left as it is (name another --store)" };
+
 static int
 enter_wal(struct store_sqlite *store, struct error *err)
 {
@@ -109,33 +112,6 @@ check_header(const char *path, struct error *err)
 		return 0;
 	return error_set(err, STATUS_STORE, "not a SQLite file; it was left as"
 	    " it is (name another --store)");
-}
-
-/* Is it a store of ours, of a layout that we know?  *is_new: it is empty. */
-static int
-check_schema(struct store_sqlite *store, bool *is_new, struct error *err)
-{
-	int64_t id, version, tables;
-
-	*is_new = false;
-	if (sqlite_db_number(store->db, &id, err, "PRAGMA application_id") ==
-	    -1 || sqlite_db_number(store->db, &version, err,
-	    "PRAGMA user_version") == -1 || sqlite_db_number(store->db,
-	    &tables, err, "SELECT count(*) FROM sqlite_master") == -1)
-		return -1;
-	if (id == 0 && version == 0 && tables == 0) {
-		*is_new = true;
-		return 0;
-	}
-	if (id != APPLICATION_ID)
-		return error_set(err, STATUS_STORE, "a SQLite file, but not a"
-		    " store of ours; it was left as it is (name another"
-		    " --store)");
-	if (version > SCHEMA_VERSION)
-		return error_set(err, STATUS_STORE, "made by a newer program"
-		    " (schema %lld, this one knows %d); update this program",
-		    (long long)version, SCHEMA_VERSION);
-	return 0;
 }
 
 static int
@@ -192,7 +168,7 @@ create_schema(struct store_sqlite *store, struct error *err)
 	bool is_new;
 
 	if (sqlite_db_exec(store->db, "BEGIN IMMEDIATE", err) == -1 ||
-	    check_schema(store, &is_new, err) == -1)
+	    sqlite_db_check(store->db, &form, &is_new, err) == -1)
 		return -1;
 	if (is_new && create_tables(store, err) == -1)
 		return -1;
@@ -245,7 +221,7 @@ open_for_write(struct store_sqlite *store, enum store_mode mode,
 	    SQLITE_OK)
 		return sqlite_db_fail(store->db, "opening it", err);
 	(void)sqlite3_busy_timeout(store->db, BUSY_TIMEOUT_MS);
-	if (check_schema(store, &is_new, err) == -1)
+	if (sqlite_db_check(store->db, &form, &is_new, err) == -1)
 		return -1;
 	if (is_new && (sqlite_db_exec(store->db,
 	    "PRAGMA page_size = " TEXT_OF(PAGE_BYTES), err) == -1 ||
@@ -285,7 +261,7 @@ open_for_read(struct store_sqlite *store, enum store_mode mode,
 	    SQLITE_OK)
 		return sqlite_db_fail(store->db, "opening it", err);
 	(void)sqlite3_busy_timeout(store->db, BUSY_TIMEOUT_MS);
-	if (check_schema(store, &is_new, err) == -1)
+	if (sqlite_db_check(store->db, &form, &is_new, err) == -1)
 		return -1;
 	if (!is_new)
 		return set_pragmas(store, err);
