@@ -42,10 +42,6 @@ int command_verify(const struct options *opts, struct error *err);
 /* Writes the records of each collection to a file in a folder. */
 int command_export(const struct options *opts, struct error *err);
 
-/* Fails: the store of that name has no such job; hint is more to say, or
- * empty. */
-int command_no_job(const char *store, const char *id, const char *hint,
-    struct error *err);
 /* Prints the object on one line of standard output, and frees it; NULL is out
  * of memory. */
 int command_print(json_t *object, struct error *err);

@@ -169,7 +169,9 @@ int store_collection_make(struct store *store, const char *name,
  * be written to it.
  *
  * The old state of a collection, tombstones included, in ascending byte order
- * of the keys (a cursor that is not ascending fails with STATUS_STORE).
+ * of the keys (a cursor that is not ascending fails with STATUS_STORE).  A hash
+ * of zeros is that of no document: what the record holds is not known to be
+ * whole, as where an unfinished run has left it.
  */
 struct store_state {
 	const char *key;  /* NUL-terminated; borrowed until the next call */

@@ -32,14 +32,6 @@ command_print(json_t *object, struct error *err)
 }
 
 int
-command_no_job(const char *store, const char *id, const char *hint,
-    struct error *err)
-{
-	return error_set(err, STATUS_NOT_FOUND, "store %s has no job %s; see"
-	    " nompd-sync jobs%s", store, id, hint);
-}
-
-int
 command_init(const struct options *opts, struct error *err)
 {
 	struct store_versions versions;

@@ -159,3 +159,17 @@ mongodb_text(const bson_t *doc, const char *name, size_t *len)
 	*len = bytes;
 	return text;
 }
+
+const uint8_t *
+mongodb_document(const bson_t *doc, const char *name, size_t *len)
+{
+	const uint8_t *data = NULL;
+	bson_iter_t    iter;
+	uint32_t       bytes = 0;
+
+	if (bson_iter_init_find(&iter, doc, name) &&
+	    BSON_ITER_HOLDS_DOCUMENT(&iter))
+		bson_iter_document(&iter, &bytes, &data);
+	*len = bytes;
+	return data;
+}

@@ -21,6 +21,7 @@ struct job_keeper;
  */
 struct run {
 	const struct options *opts;
+	enum store_mode	      mode;
 	struct store	     *store;
 	struct stage	     *stage;
 	struct output	     *output;
@@ -37,7 +38,7 @@ struct run {
 };
 
 /* Opens the store, takes its lease (but for a dry run), makes the stage. */
-int run_open(struct run *run, enum store_mode mode, struct error *err);
+int run_open(struct run *run, struct error *err);
 /* Adds one of the five collections. */
 void run_add(struct run *run, enum collection collection);
 /*

@@ -20,7 +20,8 @@ store_mongodb_state_open(struct store *base, const char *collection,
 	char		     *hint;
 
 	*out = NULL;
-	if (store_mongodb_writes(store) && !store->has_finished &&
+	/* A dry run as well: it tells what a run would do. */
+	if (!store->has_finished &&
 	    store_mongodb_read_finished(store, err) == -1)
 		return -1;
 	bson_init(&selector);
@@ -84,8 +85,7 @@ store_mongodb_state_next(struct store_cursor *base, struct store_state *state,
 	store_state_set_hash(state, hash, len);
 	/* What a run has left that was not finished may be anything: it is
 	 * written anew. */
-	if (store->has_finished && store_mongodb_note_version(store,
-	    mongodb_number(doc, "Version")))
+	if (store_mongodb_note_version(store, mongodb_number(doc, "Version")))
 		memset(state->hash, 0, sizeof(state->hash));
 	return 1;
 }
@@ -183,20 +183,14 @@ store_mongodb_record_next(struct store_cursor *base,
 {
 	struct mongodb_cursor *cursor = (struct mongodb_cursor *)base;
 	const bson_t	      *doc;
-	bson_iter_t	       iter;
 	const char	      *hash;
-	uint32_t	       bytes = 0;
 	size_t		       len;
 	int		       rc;
 
 	rc = next_unseen(cursor, &doc, record, err);
 	if (rc != 1)
 		return rc;
-	record->data = NULL;
-	if (bson_iter_init_find(&iter, doc, "Data") &&
-	    BSON_ITER_HOLDS_DOCUMENT(&iter))
-		bson_iter_document(&iter, &bytes, &record->data);
-	record->data_len = bytes;
+	record->data = mongodb_document(doc, "Data", &record->data_len);
 	record->version = mongodb_number(doc, "Version");
 	record->updated_at_ms = mongodb_time(doc, "UpdatedAt");
 	record->is_deleted = mongodb_is_true(doc, "IsDeleted");

@@ -62,6 +62,9 @@ static const char schema_common[] =
     "PRAGMA application_id = " TEXT_OF(APPLICATION_ID) ";"
     "PRAGMA user_version = " TEXT_OF(SCHEMA_VERSION) ";";
 
+static const struct sqlite_db_form form = { APPLICATION_ID, SCHEMA_VERSION,
+	"not a store of ours; it was left as it is (name another --store)" };
+
 static int
 enter_wal(struct store_sqlite *store, struct error *err)
 {
@@ -110,32 +113,14 @@ check_header(const char *path, struct error *err)
 	    " it is (name another --store)");
 }
 
-/* Is it a store of ours, of a layout that we know?  *is_new: it is empty. */
+/* Is it a store of ours, or empty?  Its layout is noted. */
 static int
 check_schema(struct store_sqlite *store, bool *is_new, struct error *err)
 {
-	int64_t id, version, tables;
-
-	*is_new = false;
-	if (sqlite_db_number(store->db, &id, err, "PRAGMA application_id") ==
-	    -1 || sqlite_db_number(store->db, &version, err,
-	    "PRAGMA user_version") == -1 || sqlite_db_number(store->db,
-	    &tables, err, "SELECT count(*) FROM sqlite_master") == -1)
+	if (sqlite_db_check(store->db, &form, is_new, err) == -1)
 		return -1;
-	if (id == 0 && version == 0 && tables == 0) {
-		*is_new = true;
-		return 0;
-	}
-	if (id != APPLICATION_ID)
-		return error_set(err, STATUS_STORE, "a SQLite file, but not a"
-		    " store of ours; it was left as it is (name another"
-		    " --store)");
-	if (version > SCHEMA_VERSION)
-		return error_set(err, STATUS_STORE, "made by a newer program"
-		    " (schema %lld, this one knows %d); update this program",
-		    (long long)version, SCHEMA_VERSION);
-	store->layout = version;
-	return 0;
+	return sqlite_db_number(store->db, &store->layout, err,
+	    "PRAGMA user_version");
 }
 
 static int
