@@ -226,6 +226,21 @@ compare_collection(struct diff *diff, const char *name, struct error *err)
 	return rc;
 }
 
+static int
+fail_missing(const struct diff *diff, char *const *names, struct error *err)
+{
+	struct buf list = { 0 };
+	int	   rc;
+
+	for (; *names != NULL; names++)
+		buf_print(&list, "%s%s", list.len > 0 ? ", " : "", *names);
+	rc = error_set(err, STATUS_NOT_FOUND, "store %s has no collection %s;"
+	    " it has %.*s", store_name(diff->store),
+	    diff->opts->diff_collection, (int)list.len, (char *)list.data);
+	buf_clear(&list);
+	return rc;
+}
+
 /* Without a name what consumers get. */
 static int
 compare_all(struct diff *diff, char *const *names, struct error *err)
@@ -234,8 +249,7 @@ compare_all(struct diff *diff, char *const *names, struct error *err)
 	int	    rc = 0;
 
 	if (wanted != NULL && !words_has(names, wanted))
-		return error_set(err, STATUS_NOT_FOUND, "store %s has no"
-		    " collection %s", store_name(diff->store), wanted);
+		return fail_missing(diff, names, err);
 	if (wanted != NULL)
 		return compare_collection(diff, wanted, err);
 	for (; rc == 0 && *names != NULL; names++) {
