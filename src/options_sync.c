@@ -154,6 +154,8 @@ check(struct parse *parse)
 		options_check_rollback(parse);
 	else if (parse->command == COMMAND_PRUNE)
 		options_check_prune(parse);
+	else if (parse->command == COMMAND_VERIFY)
+		options_check_verify(parse);
 	else if (parse->command == COMMAND_EXPORT)
 		options_check_export(parse);
 }
@@ -174,7 +176,7 @@ help(FILE *out)
 static const struct status_row statuses[] = {
 	{ STATUS_OK, "done" },
 	{ STATUS_STALE, "status: the last finished run is too old, or there "
-	    "is none" },
+	    "is none; verify: there are findings" },
 	{ STATUS_USAGE, "usage or configuration error" },
 	{ STATUS_HELD, "held by the guard: too many deletions" },
 	{ STATUS_NOT_FOUND, "show: no such record; status, abort: no such "

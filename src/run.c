@@ -11,6 +11,7 @@
 #include "plan_print.h"
 #include "report.h"
 #include "run_int.h"
+#include "seal.h"
 #include "secret.h"
 #include "source.h"
 #include "stop.h"
@@ -27,11 +28,22 @@ open_store(struct run *run, enum store_mode mode, struct error *err)
 	return run->opts->dry_run ? 0 : run_job_begin(run, err);
 }
 
+/* A dry run makes no history. */
+static int
+read_seal_key(struct run *run, struct error *err)
+{
+	if (run->opts->seal_key_file == NULL || run->opts->dry_run)
+		return 0;
+	return seal_key_read(run->opts->seal_key_file, &run->seal_key, err);
+}
+
 int
 run_open(struct run *run, enum store_mode mode, struct error *err)
 {
 	if (run->opts->plan && plan_print_check(run->opts->plan_file, err) ==
 	    -1)
+		return -1;
+	if (read_seal_key(run, err) == -1)
 		return -1;
 	/* The store first: a run that may not run fetches nothing. */
 	if (open_store(run, mode, err) == -1 ||
@@ -198,10 +210,39 @@ balance_of(const struct run *run, int64_t now_ms)
 	};
 }
 
+/* The entry, whose tallies are made, with its seal; digest becomes its own. */
 static int
-write_history(struct run *run, struct error *err)
+put_history(struct run *run, bool has_parts, struct store_history *entry,
+    char digest[HASH_TEXT_BYTES], struct error *err)
 {
-	struct balance	     balance = balance_of(run, 0);
+	struct seal_input input = {
+		.store = run->store,
+		.tallies = run->tallies,
+		.count = run->count,
+		.has_parts = has_parts,
+		.key = run->seal_key,
+	};
+	struct balance balance = balance_of(run, 0);
+	bson_t	       seal;
+	int	       rc;
+
+	rc = seal_make(&input, entry, &seal, err);
+	entry->seal = bson_get_data(&seal);
+	entry->seal_len = seal.len;
+	if (rc == 0)
+		rc = store_history_put(run->store, entry, err);
+	if (rc == 0)
+		rc = balance_history(&balance, entry, err);
+	if (rc == 0)
+		seal_chain(entry, digest);
+	bson_destroy(&seal);
+	return rc;
+}
+
+static int
+write_history(struct run *run, char digest[HASH_TEXT_BYTES],
+    struct error *err)
+{
 	bson_t		     tallies;
 	int		     rc;
 	struct store_history entry = {
@@ -210,10 +251,10 @@ write_history(struct run *run, struct error *err)
 		.duration_ms = run->result->duration_ms,
 	};
 
-	rc = history_write(run->stage, run->store, run->tallies, run->count,
+	rc = history_make(run->stage, run->store, run->tallies, run->count,
 	    &entry, run->members, &tallies, err);
-	if (rc == 0)
-		rc = balance_history(&balance, &entry, err);
+	if (rc != -1)
+		rc = put_history(run, rc == 1, &entry, digest, err);
 	bson_destroy(&tallies);
 	return rc;
 }
@@ -222,10 +263,12 @@ int
 run_publish(struct run *run, struct error *err)
 {
 	struct run_result *result = run->result;
+	char		   digest[HASH_TEXT_BYTES];
 
 	result->duration_ms = clock_monotonic_ms() - run->started_ms;
 	run_stage(run, JOB_STAGE_PUBLISHING);
-	if (write_history(run, err) == -1 || run_job_check(run, err) == -1 ||
+	if (write_history(run, digest, err) == -1 ||
+	    run_job_check(run, err) == -1 ||
 	    stop_check(STATUS_STORE, err) == -1)
 		return -1;
 	log_progress("publishing version %" PRId64, result->version);
@@ -233,7 +276,10 @@ run_publish(struct run *run, struct error *err)
 		return -1;
 	stop_ignore_signals();
 	log_progress_end();
-	log_info("version %" PRId64 " is published", result->version);
+	/* Who keeps the digest elsewhere can tell later that nothing before it
+	 * was changed (nompd-sync verify --history --head). */
+	log_info("version %" PRId64 " is published; its history entry has the"
+	    " digest %s", result->version, digest);
 	return 0;
 }
 
@@ -326,6 +372,7 @@ run_end(struct run *run, int rc, const struct error *err)
 	has_versions = run->store != NULL && wants_versions(run, rc, err) &&
 	    store_versions_get(run->store, &versions, &ignored) == 0;
 	store_close(run->store);
+	seal_key_free(run->seal_key);
 	job_keeper_close(run->keeper);
 	if (!run->opts->dry_run)
 		report_run(run->opts, &run->job,

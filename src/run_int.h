@@ -13,6 +13,7 @@
 #include "tally.h"
 
 struct job_keeper;
+struct seal_key;
 
 /*
  * tallies are the collections of the run in the order in which they are
@@ -29,6 +30,7 @@ struct run {
 	uint64_t	      unresolved; /* of the conversion */
 	bson_t		     *members;	  /* of the history entry, beside the
 					   * collections; NULL: none */
+	struct seal_key	     *seal_key;	  /* NULL: the entry is not signed */
 	struct run_result    *result;
 	int64_t		      started_ms; /* monotonic */
 	struct job	      job;
