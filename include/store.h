@@ -385,11 +385,13 @@ int store_notes_delete(struct store *store, const char *prefix,
     struct error *err);
 
 /*
- * Takes away, in a run, what is old: tombstones of versions up to
- * tombstones_to, former states that versions up to states_to have replaced,
- * history entries, with their key lists, of versions up to history_to.  0:
- * nothing of that.  Before anything goes, horizon and states_from are raised as
- * far as that wants.  is_dry: only counts.
+ * Takes away what is old, in a run or right after it was published: tombstones
+ * of versions up to tombstones_to, former states that versions up to states_to
+ * have replaced, history entries, with their key lists, of versions up to
+ * history_to.  0: nothing of that.  Before anything goes, horizon and
+ * states_from are raised as far as that wants: to the version of the newest
+ * tombstone that goes; to states_to and to the oldest entry that stays.
+ * is_dry: only counts.
  */
 struct store_prune {
 	int64_t tombstones_to;

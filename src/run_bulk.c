@@ -8,6 +8,7 @@
 #include "collection.h"
 #include "fhir.h"
 #include "hash.h"
+#include "history.h"
 #include "limit.h"
 #include "log.h"
 #include "planned.h"
@@ -241,7 +242,7 @@ run_export(struct run *run, struct bulk *bulk, struct error *err)
 	if (store_begin(run->store, err) == -1 ||
 	    run_plan(run, 0, err) == -1 || convert(run, bulk, err) == -1)
 		return -1;
-	run->bulk = bulk_note(bulk);
+	run_add_member(run, HISTORY_BULK, bulk_note(bulk));
 	/* Guard, version, writes, history with the bookmark; all visible. */
 	return run_apply(run, err);
 }
