@@ -16,6 +16,7 @@
 #include "history.h"
 #include "log.h"
 #include "run_int.h"
+#include "seal.h"
 #include "stop.h"
 #include "words.h"
 #include "xalloc.h"
@@ -204,31 +205,28 @@ check(const struct prune *prune, const struct store_pruned *done,
 	return check_records(prune, err);
 }
 
-/* The digest of the newest entry that goes; empty: it has none. */
+/* What the oldest entry that stays is chained to; empty: no entry goes. */
 static int
 find_anchor(const struct prune *prune, char text[HASH_TEXT_BYTES],
     struct error *err)
 {
-	uint8_t	   *seal;
-	const char *found;
-	bson_iter_t iter;
-	size_t	    len;
-	uint32_t    bytes;
+	struct store_cursor *cursor;
+	struct store_history entry;
+	int		     rc;
 
 	text[0] = '\0';
 	if (prune->what.history_to == 0)
 		return 0;
-	if (store_seal_get(prune->run->store, prune->what.history_to, &seal,
-	    &len, err) == -1)
+	if (store_history_open(prune->run->store, INT64_MAX, &cursor, err) ==
+	    -1)
 		return -1;
-	if (seal != NULL && bson_iter_init_from_data(&iter, seal, len) &&
-	    bson_iter_find(&iter, "Digest") && BSON_ITER_HOLDS_UTF8(&iter)) {
-		found = bson_iter_utf8(&iter, &bytes);
-		if (bytes == HASH_TEXT_BYTES - 1)
-			memcpy(text, found, HASH_TEXT_BYTES);
-	}
-	free(seal);
-	return 0;
+	do {
+		rc = store_history_next(cursor, &entry, err);
+	} while (rc == 1 && entry.version > prune->what.history_to);
+	if (rc == 1)
+		seal_chain(&entry, text);
+	store_cursor_close(cursor);
+	return rc == -1 ? -1 : 0;
 }
 
 /* What the history says of it. */

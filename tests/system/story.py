@@ -65,5 +65,21 @@ class Story:
         return ended
 
     def check(self):
-        """The store is what the model says."""
+        """The store is what the model says, and so is its history's seal."""
         assert rows(self.sync.dump()) == self.model.rows
+        check_chain(self.sync)
+        seal = self.sync.history("--limit", "1")[0]["Seal"]["Collections"]
+        assert {name: (numbers["Live"], numbers["Deleted"])
+                for name, numbers in seal.items()} == {
+            name: self.numbers(name) for name in model.COLLECTIONS}
+
+    def numbers(self, name):
+        deleted = [row.deleted for (c, _), row in self.model.rows.items()
+                   if c == name]
+        return deleted.count(False), deleted.count(True)
+
+
+def check_chain(sync):
+    """No entry was changed, dropped or put elsewhere."""
+    ended = sync.run("verify", "--history", *QUIET)
+    assert ended.status == 0, ended.out

@@ -7,7 +7,7 @@ import pytest
 
 import model
 from conftest import EMPTY, FILLED, KIND, ROOT, folder_upstream, rows
-from story import LET, QUIET, SEEDS, Story
+from story import LET, QUIET, SEEDS, Story, check_chain
 from test_bulk_since import asked, auto
 from test_consumer import PATHS
 from test_jobs_lost import Clock
@@ -208,7 +208,7 @@ def test_entry(bare, clock):
     story.prune({"states": 4, "history": 2})
     entry = bare.history("--limit", "1")[0]
     note = entry["Prune"]
-    note.pop("Anchor", None)
+    assert len(note.pop("Anchor")) == 64
     assert note == {
         "TombstonesTo": 0, "StatesTo": STEPS - 4, "HistoryTo": STEPS - 2,
         "Tombstones": 0, "States": note["States"], "Entries": STEPS - 2,
@@ -295,6 +295,7 @@ def test_every_step(bare, clock):
         seen = state_of(bare)
         end = end or seen
         assert seen == end
+        check_chain(bare)
         if step % 3 == 0:
             url = folder_upstream(bare.folder / "next", *CHANGED)
             assert bare.run(*LET, url=url).status == 0
@@ -308,7 +309,8 @@ def live_rows(records):
 
 
 def check_served(story, sync):
-    """Nothing that is live is touched."""
+    """Nothing that is live is touched, and what is gone is told of."""
+    check_chain(sync)
     assert live_rows(rows(sync.dump())) == live_rows(story.model.rows)
 
 
