@@ -226,13 +226,11 @@ weigh(struct weighed *out, const struct bson_member *items, size_t n)
 static uint32_t
 score_pair(const struct weighed *one, const struct weighed *other)
 {
-	size_t i = 0, j = 0, shared = 0, all;
+	size_t	 i = 0, j = 0, shared = 0, all;
+	uint32_t score;
 
 	if (one->hash == other->hash)
 		return SCORE_EQUAL;
-	all = one->n_parts > other->n_parts ? one->n_parts : other->n_parts;
-	if (all == 0)
-		return 0;
 	while (i < one->n_parts && j < other->n_parts) {
 		if (one->parts[i] == other->parts[j]) {
 			shared++;
@@ -243,7 +241,11 @@ score_pair(const struct weighed *one, const struct weighed *other)
 		else
 			j++;
 	}
-	return 2 * shared < all ? 0 : (uint32_t)(shared * SCORE_ALIKE / all);
+	if (shared == 0)
+		return 0;
+	all = one->n_parts + other->n_parts;
+	score = (uint32_t)(2 * shared * SCORE_ALIKE / all);
+	return 2 * score < SCORE_ALIKE ? 0 : score;
 }
 
 static uint32_t *
