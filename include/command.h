@@ -41,8 +41,8 @@ int command_abort(const struct options *opts, struct error *err);
 int command_diff(const struct options *opts, struct error *err);
 /* A run that removes what is old. */
 int command_prune(const struct options *opts, struct error *err);
-/* Checks the whole store, or the history; -1 (STATUS_FINDINGS) with findings.
- */
+/* Checks the whole store, or the history, and may mend it; -1 (STATUS_FINDINGS)
+ * when something is not as it must be, and was not mended. */
 int command_verify(const struct options *opts, struct error *err);
 /*
  * Writes the records of each collection to a file in a folder, all of one

@@ -32,9 +32,9 @@ const char *history_act_name(enum act act);
 
 /*
  * Makes the tallies of the entry, whose version is filled in: they become those
- * of *doc, which the caller destroys in any case.  members (or NULL) come behind
- * those of the collections.  What of long key lists has no room there goes to
- * the store: 1 = there are such parts, 0 = there are none, -1 = failed.
+ * of *doc, which the caller destroys in any case.  members (or NULL) come
+ * behind those of the collections.  What of long key lists has no room there
+ * goes to the store: 1 = there are such parts, 0 = there are none, -1 = failed.
  */
 int history_make(struct stage *stage, struct store *store,
     const struct tally *tallies, size_t count, struct store_history *entry,

@@ -137,8 +137,8 @@ set_pragmas(struct store_sqlite *store, struct error *err)
 	return sqlite_db_fail(store->db, "opening it", err);
 }
 
-static int
-create_collection(struct store_sqlite *store, const char *name,
+int
+store_sqlite_make_collection(struct store_sqlite *store, const char *name,
     struct error *err)
 {
 	char *sql;
@@ -155,16 +155,18 @@ create_collection(struct store_sqlite *store, const char *name,
 static int
 sqlite_collection_make(struct store *base, const char *name, struct error *err)
 {
-	return create_collection((struct store_sqlite *)base, name, err);
+	return store_sqlite_make_collection((struct store_sqlite *)base, name,
+	    err);
 }
 
-static int
-create_tables(struct store_sqlite *store, struct error *err)
+int
+store_sqlite_make_tables(struct store_sqlite *store, struct error *err)
 {
 	int i;
 
 	for (i = 0; i < COLLECTION__MAX; i++) {
-		if (create_collection(store, collection_name(i), err) == -1)
+		if (store_sqlite_make_collection(store, collection_name(i),
+		    err) == -1)
 			return -1;
 	}
 	if (sqlite_db_exec(store->db, store_sqlite_schema_states, err) == -1)
@@ -182,7 +184,7 @@ create_schema(struct store_sqlite *store, struct error *err)
 	if (sqlite_db_exec(store->db, "BEGIN IMMEDIATE", err) == -1 ||
 	    check_schema(store, &is_new, err) == -1)
 		return -1;
-	if (is_new && create_tables(store, err) == -1)
+	if (is_new && store_sqlite_make_tables(store, err) == -1)
 		return -1;
 	return sqlite_db_exec(store->db, "COMMIT", err);
 }
@@ -534,6 +536,7 @@ const struct store_ops store_sqlite_ops = {
 	.notes_next = store_sqlite_notes_next,
 	.notes_delete = store_sqlite_notes_delete,
 	.prune = store_sqlite_prune,
+	.check = store_sqlite_check,
 	.cursor_close = store_sqlite_cursor_close,
 	.publish = sqlite_publish,
 };
