@@ -156,7 +156,8 @@ mend_outputs(struct repair *repair, const struct balance *balance,
 		    tally->updated + tally->deleted);
 	}
 	run_stage(run, JOB_STAGE_CHECKING);
-	return balance_records(balance, err) == -1 ? run_fail_unbalanced(run, err) : 0;
+	return balance_records(balance, err) == -1 ?
+	    run_fail_unbalanced(run, err) : 0;
 }
 
 static void
