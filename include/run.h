@@ -48,6 +48,21 @@ struct prune_result {
 int run_prune(const struct options *opts, struct prune_result *result,
     struct error *err);
 
+/* What a repair has made again. */
+struct run_repaired {
+	int64_t version;
+	int64_t hashes; /* records that got other ones */
+	int64_t outputs;
+	int64_t indexes;
+};
+struct verify_counts;
+/*
+ * A run that makes again what can be derived of what was found (verify.h):
+ * hashes of records from their Data, outputs from the raw records, indexes.
+ */
+int run_repair(const struct options *opts, const struct verify_counts *found,
+    struct run_repaired *repaired, struct error *err);
+
 /* The conversion again, from the stored raw records, as a run of its own. */
 int run_reconvert(const struct options *opts, struct run_result *result,
     struct error *err);

@@ -255,12 +255,16 @@ run_bulk(struct run *run, struct error *err)
 	size_t	     i;
 	int	     rc;
 
-	rc = bulk_open(run->opts, run->store, run->stage,
-	    &run->job, &bulk, err);
+	/* What is no good makes no job. */
+	rc = bulk_new(run->opts, &bulk, err);
+	if (rc == 0)
+		rc = run_open(run, err);
+	if (rc == 0)
+		rc = bulk_open(bulk, run->store, run->stage, &run->job, err);
 	if (rc == 0)
 		rc = run_export(run, bulk, err);
 	/* What it has written goes before the journal is written to. */
-	if (rc == -1)
+	if (rc == -1 && run->store != NULL)
 		(void)store_end(run->store, &ignored);
 	/* The tallies have names of it; the result needs none. */
 	run_note(run);

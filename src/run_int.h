@@ -22,6 +22,7 @@ struct seal_key;
  */
 struct run {
 	const struct options *opts;
+	enum store_mode	      mode;
 	struct store	     *store;
 	struct stage	     *stage;
 	struct output	     *output;
@@ -43,7 +44,9 @@ struct run {
 struct run *run_new(const struct options *opts, const char *command,
     struct run_result *result);
 /* Opens the store, takes its lease (but for a dry run), makes the stage. */
-int run_open(struct run *run, enum store_mode mode, struct error *err);
+int run_open(struct run *run, struct error *err);
+/* The same of a store that has to be there. */
+int run_open_update(struct run *run, struct error *err);
 /* Adds one of the five collections. */
 void run_add(struct run *run, enum collection collection);
 /* The history entry gets a member of that name, which is copied. */
@@ -63,7 +66,7 @@ int run_apply(struct run *run, struct error *err);
 int run_take_version(struct run *run, int64_t now_ms, struct error *err);
 /* Gives -1.  What another run has written meanwhile, which has taken the lease,
  * adds up to nothing: err says so then. */
-int run_explain(struct run *run, struct error *err);
+int run_fail_unbalanced(struct run *run, struct error *err);
 /* The history entry, and then the flip: all of the run at once. */
 int run_publish(struct run *run, struct error *err);
 

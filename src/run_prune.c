@@ -276,7 +276,7 @@ apply(struct prune *prune, struct error *err)
 	    stop_check(STATUS_STORE, err) == -1)
 		return -1;
 	if (check(prune, &done, err) == -1)
-		return run_explain(run, err);
+		return run_fail_unbalanced(run, err);
 	return run_publish(run, err);
 }
 
@@ -316,8 +316,8 @@ do_prune(struct prune *prune, struct error *err)
 	struct run	     *run = prune->run;
 	struct store_versions versions;
 
-	if (run_open(run, run->opts->dry_run ? STORE_PEEK : STORE_UPDATE,
-	    err) == -1 || store_begin(run->store, err) == -1 ||
+	if (run_open_update(run, err) == -1 ||
+	    store_begin(run->store, err) == -1 ||
 	    store_versions_get(run->store, &versions, err) == -1)
 		return -1;
 	prune->now_ms = clock_now_ms();

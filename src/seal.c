@@ -25,6 +25,7 @@ struct scan {
 	crypto_hash_sha256_state records;
 	crypto_hash_sha256_state data;
 	bool			 has_data;
+	size_t			 type_len; /* bytes of a key before the id */
 	struct seal_numbers	*out;
 };
 
@@ -37,18 +38,21 @@ feed_record(struct scan *scan, const struct store_outline *outline)
 	feed_text(&scan->records, outline->hash);
 }
 
-/* The line of an item. */
+/* The line of an item; consumers know a resource by its id alone, without the
+ * type that stands before it in the key. */
 static void
 feed_item(struct scan *scan, const struct store_outline *outline)
 {
-	char text[MAX_LINE_TEXT];
-	int  len;
+	size_t type_len = outline->len > scan->type_len ? scan->type_len : 0;
+	char   text[MAX_LINE_TEXT];
+	int    len;
 
-	len = snprintf(text, sizeof(text), "%zu ", outline->len);
+	len = snprintf(text, sizeof(text), "%zu ", outline->len - type_len);
 	(void)crypto_hash_sha256_update(&scan->data, (const uint8_t *)text,
 	    (size_t)len);
 	(void)crypto_hash_sha256_update(&scan->data,
-	    (const uint8_t *)outline->key, outline->len);
+	    (const uint8_t *)outline->key + type_len,
+	    outline->len - type_len);
 	len = snprintf(text, sizeof(text), " %" PRId64 " %s\n",
 	    outline->version, outline->json_hash);
 	(void)crypto_hash_sha256_update(&scan->data, (const uint8_t *)text,
@@ -94,6 +98,8 @@ seal_numbers_make(struct store *store, const char *collection,
 
 	*out = (struct seal_numbers){ 0 };
 	scan.has_data = collection_is_served(collection);
+	if (collection_is_extra(collection))
+		scan.type_len = strlen(collection) + strlen("/");
 	(void)crypto_hash_sha256_init(&scan.records);
 	(void)crypto_hash_sha256_init(&scan.data);
 	if (store_outline_open(store, collection, &cursor, err) == -1)
