@@ -316,7 +316,8 @@ do_prune(struct prune *prune, struct error *err)
 	struct run	     *run = prune->run;
 	struct store_versions versions;
 
-	if (run_open_update(run, err) == -1 || store_begin(run->store, err) == -1 ||
+	if (run_open_update(run, err) == -1 ||
+	    store_begin(run->store, err) == -1 ||
 	    store_versions_get(run->store, &versions, err) == -1)
 		return -1;
 	prune->now_ms = clock_now_ms();

@@ -156,7 +156,8 @@ mend_outputs(struct repair *repair, const struct balance *balance,
 		    tally->updated + tally->deleted);
 	}
 	run_stage(run, JOB_STAGE_CHECKING);
-	return balance_records(balance, err) == -1 ? run_explain(run, err) : 0;
+	return balance_records(balance, err) == -1 ?
+	    run_fail_unbalanced(run, err) : 0;
 }
 
 static void
@@ -219,7 +220,7 @@ run_repair(const struct options *opts, const struct verify_counts *found,
 	*repaired = (struct run_repaired){ 0 };
 	repair.hasher = hasher_new();
 	repair.canonical = json_canonical_new();
-	rc = run_open(run, STORE_UPDATE, err);
+	rc = run_open_update(run, err);
 	if (rc == 0)
 		rc = store_begin(run->store, err);
 	if (rc == 0)
