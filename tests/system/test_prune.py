@@ -10,7 +10,7 @@ import pytest
 import model
 import stores
 from conftest import EMPTY, FILLED, KIND, folder_upstream, rows
-from story import LET, QUIET, SEEDS, Story, check_chain
+from story import LET, QUIET, SEEDS, Story, check_all, check_chain
 from test_bulk_since import asked, auto
 from test_consumer import PATHS
 from test_jobs_lost import Clock
@@ -130,6 +130,7 @@ def test_model(bare, clock, seed):
     story.prune({kind: 1 for kind in KINDS})
     story.run()
     story.go_back(story.version - 1)
+    check_all(bare)
 
 
 def check_past(story):

@@ -7,7 +7,7 @@ import pytest
 import model
 from conftest import EMPTY, FILLED, KIND, folder_upstream
 from stores import Record
-from story import LET, QUIET, SEEDS, Story
+from story import LET, QUIET, SEEDS, Story, check_all
 from test_bulk_since import asked, auto
 from test_consumer import PATHS, Consumer, Item
 from test_guard import fill, shrink
@@ -65,6 +65,7 @@ def test_model(bare, seed):
             assert follower.items == fresh.items == items(
                 story, story.version)
             check_entry(bare.history("--limit", "1")[0], story, to)
+        check_all(bare)
     finally:
         server.stop()
         server.end()
