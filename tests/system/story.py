@@ -82,7 +82,7 @@ class Story:
 def check_all(sync):
     """Every record, state and entry is as it must be."""
     ended = sync.run("verify", *QUIET)
-    assert ended.status == 0, ended.out
+    assert ended.status == 0, (ended.status, ended.out, ended.err)
 
 
 def check_chain(sync):
