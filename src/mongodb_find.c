@@ -63,10 +63,15 @@ mongodb_next(struct mongodb_cursor *cursor, const bson_t **doc,
 	bson_error_t cause;
 	char	    *doing;
 
+	/* The library takes a question behind the end for a fault. */
+	if (cursor->is_done)
+		return 0;
 	if (mongoc_cursor_next(cursor->cursor, doc))
 		return 1;
-	if (!mongoc_cursor_error(cursor->cursor, &cause))
+	if (!mongoc_cursor_error(cursor->cursor, &cause)) {
+		cursor->is_done = true;
 		return 0;
+	}
 	doing = xasprintf("reading %s",
 	    mongoc_collection_get_name(cursor->collection));
 	(void)mongodb_fail(&cause, doing, err);

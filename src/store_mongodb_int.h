@@ -136,6 +136,7 @@ struct mongodb_cursor {
 	bson_t		    *tallies; /* of a history entry; or NULL */
 	const bson_t	    *waiting; /* the entry that comes first; or NULL */
 	int64_t		     left;    /* entries still to be given */
+	bool		     is_done; /* the end has been reached */
 };
 
 /* Starts a search; takes selector and opts over, and destroys them. */
@@ -144,7 +145,8 @@ struct mongodb_cursor *mongodb_find(struct store_mongodb *store,
 /* The same for a pipeline. */
 struct mongodb_cursor *mongodb_aggregate(struct store_mongodb *store,
     const char *collection, bson_t *pipeline, bson_t *opts);
-/* 1 = *doc is the next one (borrowed until the next call), 0 = end. */
+/* 1 = *doc is the next one (borrowed until the next call), 0 = end, also when
+ * it is asked again. */
 int mongodb_next(struct mongodb_cursor *cursor, const bson_t **doc,
     struct error *err);
 /* The first document of a search as *out, which the caller destroys; 0 = there
