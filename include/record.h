@@ -7,10 +7,10 @@
 #include "error.h"
 
 /*
- * The bytes, as BSON, of the record {_id, BusinessKey, Data, Version,
- * IsDeleted, UpdatedAt, ContentHash} whose key has key_len bytes and whose
- * Data is a BSON document of data_len bytes.  At most MAX_RECORD_BYTES may be
- * stored.
+ * The bytes, as BSON, of the largest document that a store makes of a record
+ * whose key has key_len bytes and whose Data is a BSON document of data_len
+ * bytes: its former state, in a collection with the longest name.  At most
+ * MAX_RECORD_BYTES may be stored.
  */
 size_t record_bytes(size_t key_len, size_t data_len);
 /* -1 (STATUS_PROTOCOL): the record of a resource is larger than that. */

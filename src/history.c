@@ -160,7 +160,7 @@ append_tally(struct context *context, const struct tally *tally, bson_t *doc,
 int
 history_make(struct stage *stage, struct store *store,
     const struct tally *tallies, size_t count, struct store_history *entry,
-    const bson_t *bulk, bson_t *doc, struct error *err)
+    const bson_t *members, bson_t *doc, struct error *err)
 {
 	struct context context = {
 		.stage = stage,
@@ -180,7 +180,7 @@ history_make(struct stage *stage, struct store *store,
 			xalloc_end();
 		bson_destroy(&part);
 	}
-	if (bulk != NULL && !BSON_APPEND_DOCUMENT(doc, HISTORY_BULK, bulk))
+	if (members != NULL && !bson_concat(doc, members))
 		xalloc_end();
 	entry->tallies = bson_get_data(doc);
 	entry->tallies_len = doc->len;

@@ -13,6 +13,7 @@ cursor_new(struct store_mongodb *store, const char *collection)
 
 	cursor = xcalloc(1, sizeof(*cursor));
 	cursor->collection = store_mongodb_collection(store, collection);
+	cursor->key = "_id";
 	return cursor;
 }
 
@@ -50,6 +51,7 @@ store_mongodb_cursor_close(struct store_cursor *base)
 	mongoc_cursor_destroy(cursor->cursor);
 	mongoc_collection_destroy(cursor->collection);
 	sqlite_keys_close(cursor->seen);
+	store_mongodb_view_free(cursor->view);
 	bson_destroy(cursor->tallies);
 	free(cursor);
 }
@@ -158,4 +160,114 @@ mongodb_text(const bson_t *doc, const char *name, size_t *len)
 		text = bson_iter_utf8(&iter, &bytes);
 	*len = bytes;
 	return text;
+}
+
+const uint8_t *
+mongodb_document(const bson_t *doc, const char *name, size_t *len)
+{
+	const uint8_t *data = NULL;
+	bson_iter_t    iter;
+	uint32_t       bytes = 0;
+
+	if (bson_iter_init_find(&iter, doc, name) &&
+	    BSON_ITER_HOLDS_DOCUMENT(&iter))
+		bson_iter_document(&iter, &bytes, &data);
+	*len = bytes;
+	return data;
+}
+
+int
+mongodb_key(const struct mongodb_cursor *cursor, const bson_t *doc,
+    const char **key, size_t *len, struct error *err)
+{
+	bson_iter_t iter;
+	uint32_t    bytes;
+
+	if (!bson_iter_init_find(&iter, doc, cursor->key) ||
+	    !BSON_ITER_HOLDS_UTF8(&iter))
+		return error_set(err, STATUS_STORE, "%s has a document whose"
+		    " %s is no text; it is none of ours: remove it, or name"
+		    " another database",
+		    mongoc_collection_get_name(cursor->collection),
+		    cursor->key);
+	*key = bson_iter_utf8(&iter, &bytes);
+	*len = bytes;
+	return 0;
+}
+
+int
+mongodb_record(const struct mongodb_cursor *cursor, const bson_t *doc,
+    struct store_record *record, struct error *err)
+{
+	const char *hash;
+	size_t	    len;
+
+	if (mongodb_key(cursor, doc, &record->key, &record->len, err) == -1)
+		return -1;
+	record->data = mongodb_document(doc, "Data", &record->data_len);
+	record->version = mongodb_number(doc, "Version");
+	record->updated_at_ms = mongodb_time(doc, "UpdatedAt");
+	record->is_deleted = mongodb_is_true(doc, "IsDeleted");
+	hash = mongodb_text(doc, "ContentHash", &len);
+	store_set_hash_text(record->hash, hash, len);
+	hash = mongodb_text(doc, "JsonHash", &len);
+	store_set_hash_text(record->json_hash, hash, len);
+	record->replaced_in = mongodb_number(doc, "ReplacedIn");
+	return 1;
+}
+
+int
+mongodb_count(struct store_mongodb *store, const char *collection,
+    bson_t *selector, int64_t *out, struct error *err)
+{
+	struct mongodb_cursor *cursor;
+	const bson_t	      *doc;
+	bson_t		      *pipeline, opts;
+	int		       rc;
+
+	*out = 0;
+	store_mongodb_read_options(store, &opts);
+	pipeline = BCON_NEW("pipeline", "[", "{", "$match",
+	    BCON_DOCUMENT(selector), "}", "{", "$group", "{",
+	    "_id", BCON_NULL, "Count", "{", "$sum", BCON_INT64(1), "}",
+	    "}", "}", "]");
+	bson_destroy(selector);
+	cursor = mongodb_aggregate(store, collection, pipeline, &opts);
+	rc = mongodb_next(cursor, &doc, err);
+	if (rc == 1)
+		*out = mongodb_number(doc, "Count");
+	store_mongodb_cursor_close(&cursor->base);
+	return rc == -1 ? -1 : 0;
+}
+
+int
+mongodb_delete(struct store_mongodb *store, const char *collection,
+    bson_t *selector, struct error *err)
+{
+	mongoc_collection_t *handle;
+	bson_error_t	     cause;
+	char		    *doing;
+	int		     rc;
+
+	doing = xasprintf("deleting from %s", collection);
+	rc = store_mongodb_lease_check(store, err);
+	handle = store_mongodb_collection(store, collection);
+	if (rc == 0 && !mongoc_collection_delete_many(handle, selector, NULL,
+	    NULL, &cause))
+		rc = mongodb_fail(&cause, doing, err);
+	mongoc_collection_destroy(handle);
+	bson_destroy(selector);
+	free(doing);
+	return rc;
+}
+
+void
+mongodb_where(bson_t *selector, const char *name, const char *operator,
+    int64_t number)
+{
+	bson_t condition;
+
+	store_mongodb_must(BSON_APPEND_DOCUMENT_BEGIN(selector, name,
+	    &condition) && BSON_APPEND_INT64(&condition, operator, number) &&
+	    bson_append_document_end(selector, &condition));
 }

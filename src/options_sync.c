@@ -179,8 +179,8 @@ static const struct status_row statuses[] = {
 	    "findings" },
 	{ STATUS_USAGE, "usage or configuration error" },
 	{ STATUS_HELD, "held by the guard: too many deletions" },
-	{ STATUS_NOT_FOUND, "show: no such record; status, abort: no such "
-	    "job, or none that is active" },
+	{ STATUS_NOT_FOUND, "there is no such record, version or job, or no "
+	    "job that is active" },
 	{ STATUS_UNAVAILABLE, "no usable answer from the upstream" },
 	{ STATUS_UNBALANCED, "the run does not add up; nothing was published" },
 	{ STATUS_MEMORY, "out of memory" },

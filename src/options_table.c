@@ -49,7 +49,7 @@ const struct option_row option_rows[] = {
 	    options_set_dry_run, FOR_WRITERS,
 	    "Print the result there would be; write nothing." },
 	{ "--plan", "NOMPD_PLAN", "[=FILE]", NULL,
-	    options_set_plan, FOR_WRITERS,
+	    options_set_plan, FOR_WRITERS & ~FOR_PRUNE,
 	    "List every change as a JSON line, in FILE or, without FILE or "
 	    "with -, on standard error." },
 	{ "--max-delete", "NOMPD_MAX_DELETE", " N|N%", "20%",

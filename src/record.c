@@ -2,6 +2,7 @@
 
 #include <stdint.h>
 
+#include "collection.h"
 #include "hash.h"
 #include "limit.h"
 #include "record.h"
@@ -14,18 +15,24 @@
 /* A document is a length, the members, and a NUL. */
 #define DOCUMENT_BYTES (sizeof(int32_t) + 1)
 #define BOOL_BYTES 1
+/* What stands before the key in the _id of a former state: "COLLECTION/",
+ * and "VERSION/" with up to 19 digits. */
+#define MAX_STATE_PREFIX (MAX_COLLECTION_NAME + 1 + 19 + 1)
 
 size_t
 record_bytes(size_t key_len, size_t data_len)
 {
 	return DOCUMENT_BYTES +
-	    MEMBER_BYTES("_id") + TEXT_BYTES(key_len) +
+	    MEMBER_BYTES("_id") + TEXT_BYTES(key_len + MAX_STATE_PREFIX) +
+	    MEMBER_BYTES("Collection") + TEXT_BYTES(MAX_COLLECTION_NAME) +
 	    MEMBER_BYTES("BusinessKey") + TEXT_BYTES(key_len) +
-	    MEMBER_BYTES("Data") + data_len +
 	    MEMBER_BYTES("Version") + sizeof(int64_t) +
+	    MEMBER_BYTES("ReplacedIn") + sizeof(int64_t) +
 	    MEMBER_BYTES("IsDeleted") + BOOL_BYTES +
 	    MEMBER_BYTES("UpdatedAt") + sizeof(int64_t) +
-	    MEMBER_BYTES("ContentHash") + TEXT_BYTES(HASH_TEXT_BYTES - 1);
+	    MEMBER_BYTES("ContentHash") + TEXT_BYTES(HASH_TEXT_BYTES - 1) +
+	    MEMBER_BYTES("Data") + data_len +
+	    MEMBER_BYTES("JsonHash") + TEXT_BYTES(HASH_TEXT_BYTES - 1);
 }
 
 int

@@ -2,13 +2,15 @@
  * The store in a MongoDB database.  There is no transaction around a run, so
  * that the order of writes is what keeps readers safe: the version is raised
  * first, then come the records, each in one write, and the history entry last;
- * it alone makes the version the current one.  Who reads in between may meet
- * records of a version to come, and meets them again then.
+ * it alone makes the version the current one.  What a record was before is
+ * written, and confirmed, before the record is (store_mongodb_states.c), so
+ * that who reads in between finds it there, and sees the last finished version
+ * exactly (store_mongodb_view.c).
  *
  * What a run that died has left behind is at a version that no history entry
  * has.  The next run gives such records its own version
- * (store_mongodb_write.c), because readers may have asked for that version's
- * changes before they came.
+ * (store_mongodb_strays.c): readers of a store from before there were states
+ * may have asked for that version's changes before they came.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -100,7 +102,8 @@ mongodb_open(const struct store_place *place, enum store_mode mode,
 
 /*
  * One run at a time writes, so that a writer needs no more.  A reader's version
- * is read before its records are: those may then be newer, never older.
+ * is read before its records are; a run may have brought the layout up to date
+ * since it was read, which is seen before the version is.
  */
 static int
 mongodb_begin(struct store *base, struct error *err)
@@ -110,7 +113,9 @@ mongodb_begin(struct store *base, struct error *err)
 	store->has_begun = false;
 	if (store_mongodb_writes(store))
 		return 0;
-	if (store_mongodb_versions_get(base, &store->begun, err) == -1)
+	if ((store->layout < SCHEMA_STATES &&
+	    store_mongodb_prepare(store, err) == -1) ||
+	    store_mongodb_versions_get(base, &store->begun, err) == -1)
 		return -1;
 	/* No run yet, or a database that was dropped since it was opened? */
 	if (store->begun.finished == 0 &&
@@ -153,6 +158,9 @@ const struct store_ops store_mongodb_ops = {
 	.versions_get = store_mongodb_versions_get,
 	.version_raise = store_mongodb_version_raise,
 	.versions_set = store_mongodb_versions_set,
+	.run_find = store_mongodb_run_find,
+	.upgrade_begin = store_mongodb_upgrade_begin,
+	.upgrade_end = store_mongodb_upgrade_end,
 	.extras_get = store_mongodb_extras_get,
 	.collection_make = store_mongodb_collection_make,
 	.state_open = store_mongodb_state_open,
@@ -161,16 +169,22 @@ const struct store_ops store_mongodb_ops = {
 	.record_open = store_mongodb_record_open,
 	.record_next = store_mongodb_record_next,
 	.changes_open = store_mongodb_changes_open,
+	.states_open = store_mongodb_states_open,
+	.outline_open = store_mongodb_outline_open,
+	.outline_next = store_mongodb_outline_next,
 	.counts_get = store_mongodb_counts_get,
 	.writer_open = store_mongodb_writer_open,
 	.writer_put = store_mongodb_writer_put,
 	.writer_delete = store_mongodb_writer_delete,
+	.writer_state = store_mongodb_writer_state,
+	.writer_hashes = store_mongodb_writer_hashes,
 	.writer_close = store_mongodb_writer_close,
 	.writer_abort = store_mongodb_writer_abort,
 	.history_put = store_mongodb_history_put,
 	.history_keys_put = store_mongodb_history_keys_put,
 	.history_open = store_mongodb_history_open,
 	.history_next = store_mongodb_history_next,
+	.seal_get = store_mongodb_seal_get,
 	.history_keys_open = store_mongodb_history_keys_open,
 	.history_parts_open = store_mongodb_history_parts_open,
 	.history_keys_next = store_mongodb_history_keys_next,
@@ -178,6 +192,7 @@ const struct store_ops store_mongodb_ops = {
 	.notes_open = store_mongodb_notes_open,
 	.notes_next = store_mongodb_notes_next,
 	.notes_delete = store_mongodb_notes_delete,
+	.prune = store_mongodb_prune,
 	.cursor_close = store_mongodb_cursor_close,
 	.publish = store_mongodb_publish,
 };

@@ -8,12 +8,11 @@
 #include "words.h"
 #include "xalloc.h"
 
-/* The layout that this program reads and writes. */
-#define SCHEMA_VERSION 1
 /* Members of the widest index. */
-#define MAX_INDEX_KEYS 4
+#define MAX_INDEX_KEYS 5
 
 struct index_row {
+	int	    layout;	/* the first one that has it */
 	const char *collection; /* NULL: each collection of records */
 	const char *suffix;	/* of the name, behind the collection's */
 	bool	    is_unique;
@@ -24,15 +23,22 @@ struct index_row {
 };
 
 static const struct index_row indexes[] = {
-	{ NULL, "BusinessKey", true, { { "BusinessKey", 1 } } },
-	/* The old state of a run is read from this index alone. */
-	{ NULL, "State", false, { { "_id", 1 }, { "IsDeleted", 1 },
-	    { "ContentHash", 1 }, { "Version", 1 } } },
-	{ NULL, "Version", false, { { "Version", 1 }, { "_id", 1 } } },
-	{ HISTORY, "Version", true, { { "Version", 1 } } },
-	{ HISTORY, "SyncedAt", false, { { "SyncedAt", -1 } } },
-	{ HISTORY_KEYS, "Part", true, { { "Version", 1 }, { "Collection", 1 },
-	    { "Act", 1 }, { "Part", 1 } } },
+	{ 1, NULL, "BusinessKey", true, { { "BusinessKey", 1 } } },
+	/* The old state of a run is read from this index alone, and so are
+	 * digests.  Layout 1 had another one in its place (State). */
+	{ SCHEMA_STATES, NULL, "Outline", false, { { "_id", 1 },
+	    { "IsDeleted", 1 }, { "ContentHash", 1 }, { "Version", 1 },
+	    { "JsonHash", 1 } } },
+	{ 1, NULL, "Version", false, { { "Version", 1 }, { "_id", 1 } } },
+	{ SCHEMA_STATES, COLLECTION_STATES, "BusinessKey", true,
+	    { { "Collection", 1 }, { "BusinessKey", 1 }, { "Version", 1 } } },
+	{ SCHEMA_STATES, COLLECTION_STATES, "ReplacedIn", false,
+	    { { "Collection", 1 }, { "ReplacedIn", 1 }, { "Version", 1 },
+	    { "BusinessKey", 1 } } },
+	{ 1, HISTORY, "Version", true, { { "Version", 1 } } },
+	{ 1, HISTORY, "SyncedAt", false, { { "SyncedAt", -1 } } },
+	{ 1, HISTORY_KEYS, "Part", true, { { "Version", 1 },
+	    { "Collection", 1 }, { "Act", 1 }, { "Part", 1 } } },
 };
 
 static void
@@ -62,7 +68,8 @@ append_index(bson_t *list, const char *collection, uint32_t number,
 
 /* The command that makes what is missing of a collection and its indexes. */
 static void
-fill_command(bson_t *command, const char *collection, bool has_records)
+fill_command(const struct store_mongodb *store, bson_t *command,
+    const char *collection, bool has_records)
 {
 	bson_t	 list;
 	uint32_t n = 0;
@@ -73,20 +80,12 @@ fill_command(bson_t *command, const char *collection, bool has_records)
 	    collection) &&
 	    bson_append_array_begin(command, "indexes", -1, &list));
 	for (i = 0; i < sizeof(indexes) / sizeof(indexes[0]); i++) {
-		if (indexes[i].collection == NULL ? has_records :
-		    strcmp(indexes[i].collection, collection) == 0)
+		if (indexes[i].layout <= store->layout &&
+		    (indexes[i].collection == NULL ? has_records :
+		    strcmp(indexes[i].collection, collection) == 0))
 			append_index(&list, collection, n++, &indexes[i]);
 	}
 	store_mongodb_must(bson_append_array_end(command, &list));
-}
-
-static int64_t
-number_of(const bson_t *reply, const char *name)
-{
-	bson_iter_t iter;
-
-	return bson_iter_init_find(&iter, reply, name) ?
-	    bson_iter_as_int64(&iter) : 0;
 }
 
 static int
@@ -99,12 +98,12 @@ make_collection(struct store_mongodb *store, const char *collection,
 	int	     rc = 0;
 
 	doing = xasprintf("making the indexes of %s", collection);
-	fill_command(&command, collection, has_records);
+	fill_command(store, &command, collection, has_records);
 	if (!mongoc_client_write_command_with_opts(store->link.client,
 	    store->link.database, &command, NULL, &reply, &cause))
 		rc = mongodb_fail(&cause, doing, err);
-	else if (!is_new && number_of(&reply, "numIndexesBefore") !=
-	    number_of(&reply, "numIndexesAfter"))
+	else if (!is_new && mongodb_number(&reply, "numIndexesBefore") !=
+	    mongodb_number(&reply, "numIndexesAfter"))
 		log_warn("store %s: an index of %s was missing; it is made"
 		    " again", store->link.name, collection);
 	bson_destroy(&reply);
@@ -143,20 +142,21 @@ store_mongodb_extras_get(struct store *base, char ***out, struct error *err)
 
 /* Makes what is missing of those beside the five. */
 static int
-make_extras(struct store_mongodb *store, struct error *err)
+make_extras(struct store_mongodb *store, bool is_new, struct error *err)
 {
 	char **extras = NULL, **name;
 	int    rc;
 
 	rc = store_mongodb_extras_get(&store->base, &extras, err);
 	for (name = extras; rc == 0 && name != NULL && *name != NULL; name++)
-		rc = make_collection(store, *name, true, false, err);
+		rc = make_collection(store, *name, true, is_new, err);
 	words_free(extras);
 	return rc;
 }
 
-static int
-make_collections(struct store_mongodb *store, bool is_new, struct error *err)
+int
+store_mongodb_make_collections(struct store_mongodb *store, bool is_new,
+    struct error *err)
 {
 	int i;
 
@@ -165,7 +165,9 @@ make_collections(struct store_mongodb *store, bool is_new, struct error *err)
 		    err) == -1)
 			return -1;
 	}
-	if (make_extras(store, err) == -1 ||
+	if (make_extras(store, is_new, err) == -1 ||
+	    (store->layout >= SCHEMA_STATES && make_collection(store,
+	    COLLECTION_STATES, false, is_new, err) == -1) ||
 	    make_collection(store, HISTORY, false, is_new, err) == -1)
 		return -1;
 	return make_collection(store, HISTORY_KEYS, false, is_new, err);
@@ -194,19 +196,16 @@ change_mark(struct store_mongodb *store, bson_t *change, struct error *err)
 	return rc;
 }
 
-/* The mark that says of a database that it is a store; the last thing made. */
-static int
-put_mark(struct store_mongodb *store, struct error *err)
+int
+store_mongodb_put_mark(struct store_mongodb *store, struct error *err)
 {
 	return change_mark(store, BCON_NEW("$set", "{", "SchemaVersion",
 	    BCON_INT32(SCHEMA_VERSION), "}"), err);
 }
 
-/* 1 = the collection has a document (with that _id, when id is not NULL), whose
- * SchemaVersion is *version; 0 = it has none. */
-static int
-look(struct store_mongodb *store, const char *name, const char *id,
-    int64_t *version, struct error *err)
+int
+store_mongodb_look(struct store_mongodb *store, const char *name,
+    const char *id, int64_t *version, struct error *err)
 {
 	mongoc_collection_t *collection;
 	mongoc_cursor_t	    *cursor;
@@ -225,7 +224,7 @@ look(struct store_mongodb *store, const char *name, const char *id,
 	cursor = mongoc_collection_find_with_opts(collection, &selector, &opts,
 	    NULL);
 	if (mongoc_cursor_next(cursor, &doc)) {
-		*version = number_of(doc, "SchemaVersion");
+		*version = mongodb_number(doc, "SchemaVersion");
 		rc = 1;
 	}
 	if (mongoc_cursor_error(cursor, &cause))
@@ -241,18 +240,20 @@ look(struct store_mongodb *store, const char *name, const char *id,
 static int
 refuse_foreign(struct store_mongodb *store, struct error *err)
 {
-	int64_t version;
-	int	i, rc;
+	const char *name;
+	int64_t	    version;
+	int	    i, rc;
 
-	for (i = 0; i < COLLECTION__MAX; i++) {
-		rc = look(store, collection_name(i), NULL, &version, err);
+	for (i = 0; i <= COLLECTION__MAX; i++) {
+		name = i < COLLECTION__MAX ? collection_name(i) :
+		    COLLECTION_STATES;
+		rc = store_mongodb_look(store, name, NULL, &version, err);
 		if (rc == -1)
 			return -1;
 		if (rc == 1)
 			return error_set(err, STATUS_STORE, "not a store of"
 			    " ours, but it has documents in %s; it was left as"
-			    " it is (name another database)",
-			    collection_name(i));
+			    " it is (name another database)", name);
 	}
 	return 0;
 }
@@ -268,7 +269,7 @@ store_mongodb_collection_make(struct store *base, const char *name,
 
 	if (store_mongodb_lease_check(store, err) == -1)
 		return -1;
-	rc = look(store, name, NULL, &version, err);
+	rc = store_mongodb_look(store, name, NULL, &version, err);
 	if (rc == 1)
 		rc = error_set(err, STATUS_STORE, "it has documents in %s,"
 		    " which is none of its collections; remove them, or name"
@@ -279,27 +280,39 @@ store_mongodb_collection_make(struct store *base, const char *name,
 	    BCON_UTF8(name), "}"), err);
 }
 
+/* A database without the mark: it becomes a store, or is none. */
+static int
+prepare_new(struct store_mongodb *store, struct error *err)
+{
+	if (refuse_foreign(store, err) == -1)
+		return -1;
+	if (store->mode == STORE_DRY)
+		return 0;
+	if (store->mode != STORE_WRITE)
+		return error_set(err, STATUS_STORE, "it is not there; the"
+		    " first run or `nompd-sync init` makes it");
+	store->layout = SCHEMA_VERSION;
+	if (store_mongodb_make_collections(store, true, err) == -1)
+		return -1;
+	return store_mongodb_put_mark(store, err);
+}
+
 int
 store_mongodb_prepare(struct store_mongodb *store, struct error *err)
 {
-	int64_t version;
-	int	rc;
+	int rc;
 
-	rc = look(store, LEASE, MARK_ID, &version, err);
+	rc = store_mongodb_look(store, LEASE, MARK_ID, &store->layout, err);
 	if (rc == -1)
 		return -1;
-	if (version > SCHEMA_VERSION)
+	if (store->layout > SCHEMA_VERSION)
 		return error_set(err, STATUS_STORE, "made by a newer program"
 		    " (schema %lld, this one knows %d); update this program",
-		    (long long)version, SCHEMA_VERSION);
-	if (rc == 0 && refuse_foreign(store, err) == -1)
-		return -1;
-	if (rc == 0 && store->mode != STORE_WRITE)
-		return store->mode == STORE_DRY ? 0 : error_set(err,
-		    STATUS_STORE, "it is not there; the first run or"
-		    " `nompd-sync init` makes it");
-	if (store_mongodb_writes(store) &&
-	    make_collections(store, rc == 0, err) == -1)
-		return -1;
-	return rc == 0 ? put_mark(store, err) : 0;
+		    (long long)store->layout, SCHEMA_VERSION);
+	if (rc == 0)
+		return prepare_new(store, err);
+	if (store->layout < 1)
+		store->layout = 1;
+	return store_mongodb_writes(store) ?
+	    store_mongodb_make_collections(store, false, err) : 0;
 }

@@ -60,14 +60,19 @@ lift_version(struct store_mongodb *store, int64_t floor, int64_t at_ms,
 }
 
 static int
-raise_version(struct store_mongodb *store, int64_t now_ms, int64_t *version,
-    struct error *err)
+raise_version(struct store_mongodb *store, int64_t now_ms, int64_t newest,
+    int64_t *version, struct error *err)
 {
 	bson_t *update;
 	int	rc;
 
+	/* The first one: all states will be there, but of versions that are
+	 * there without one. */
 	update = BCON_NEW("$inc", "{", "CurrentVersion", BCON_INT64(1), "}",
-	    "$set", "{", "LastSyncAt", BCON_DATE_TIME(now_ms), "}");
+	    "$set", "{", "LastSyncAt", BCON_DATE_TIME(now_ms), "}",
+	    "$setOnInsert", "{", "StatesFrom",
+	    BCON_INT64(newest == 0 ? 0 : newest + 1),
+	    "Horizon", BCON_INT64(0), "}");
 	rc = modify_version(store, update, version, err);
 	bson_destroy(update);
 	return rc;
@@ -82,32 +87,43 @@ store_mongodb_version_raise(struct store *base, int64_t now_ms,
 
 	if (store_mongodb_lease_check(store, err) == -1 ||
 	    (!store->has_finished &&
-	    store_mongodb_read_finished(store, err) == -1) ||
-	    raise_version(store, now_ms, version, err) == -1)
+	    store_mongodb_read_finished(store, err) == -1))
 		return -1;
 	newest = store->n_finished > 0 ?
 	    store->finished[store->n_finished - 1].last : 0;
+	if (raise_version(store, now_ms, newest, version, err) == -1)
+		return -1;
 	/* A backup that is not of one moment may have a version below those of
 	 * its history; these have been given to consumers. */
 	if (*version <= newest &&
 	    (lift_version(store, newest, now_ms, err) == -1 ||
-	    raise_version(store, now_ms, version, err) == -1))
+	    raise_version(store, now_ms, newest, version, err) == -1))
 		return -1;
 	store->own_version = *version;
 	return store_mongodb_adopt_unscanned(store, err);
 }
 
-/* It never goes down: a copy that was held up may find a run's there. */
+/* The version never goes down: a copy that was held up may find a run's there.
+ */
 int
 store_mongodb_versions_set(struct store *base,
     const struct store_versions *versions, struct error *err)
 {
 	struct store_mongodb *store = (struct store_mongodb *)base;
+	bson_t		     *update;
+	int64_t		      ignored;
+	int		      rc;
 
 	if (store_mongodb_lease_check(store, err) == -1)
 		return -1;
-	return lift_version(store, versions->raised, versions->raised_at_ms,
-	    err);
+	update = BCON_NEW("$max", "{", "CurrentVersion",
+	    BCON_INT64(versions->raised), "}", "$set", "{", "LastSyncAt",
+	    BCON_DATE_TIME(versions->raised_at_ms), "StatesFrom",
+	    BCON_INT64(versions->states_from), "Horizon",
+	    BCON_INT64(versions->horizon), "}");
+	rc = modify_version(store, update, &ignored, err);
+	bson_destroy(update);
+	return rc;
 }
 
 int
@@ -276,7 +292,7 @@ store_mongodb_history_put(struct store *base,
     const struct store_history *entry, struct error *err)
 {
 	struct store_mongodb *store = (struct store_mongodb *)base;
-	bson_t		      tallies;
+	bson_t		      tallies, seal;
 
 	/* A second one would publish the first. */
 	if (store->own_version != 0 && store->entry != NULL)
@@ -296,6 +312,10 @@ store_mongodb_history_put(struct store *base,
 	    entry->synced_at_ms) &&
 	    BSON_APPEND_INT64(store->entry, "DurationMs",
 	    entry->duration_ms) && bson_concat(store->entry, &tallies));
+	if (entry->seal != NULL)
+		store_mongodb_must(bson_init_static(&seal, entry->seal,
+		    entry->seal_len) && BSON_APPEND_DOCUMENT(store->entry,
+		    SEAL, &seal));
 	return 0;
 }
 

@@ -139,6 +139,16 @@ store_prune(struct store *store, const struct store_prune *what,
 	    err);
 }
 
+int
+store_check(struct store *store, bool mends, fault_fn found, void *ctx,
+    struct error *err)
+{
+	if (mends)
+		store_trace_step(store, "mend", "");
+	return store_named(store, store->ops->check(store, mends, found, ctx,
+	    err), err);
+}
+
 void
 store_json_hash(struct json_canonical *canonical, const uint8_t *data,
     size_t len, char text[HASH_TEXT_BYTES])

@@ -1,25 +1,34 @@
+#include "collection.h"
 #include "hash.h"
 #include "limit.h"
 #include "record.h"
 #include "testlib.h"
 
-/* The record as the stores write it. */
+/* A former state as the stores write it, which is larger than its record. */
 static size_t
 written_bytes(const char *key, size_t key_len, const bson_t *data)
 {
-	char   hash[HASH_TEXT_BYTES];
+	char   hash[HASH_TEXT_BYTES], name[MAX_COLLECTION_NAME + 1] = "";
+	char  *id;
 	bson_t record = BSON_INITIALIZER;
 	size_t bytes;
 
 	memset(hash, 'f', sizeof(hash) - 1);
 	hash[sizeof(hash) - 1] = '\0';
-	bson_append_utf8(&record, "_id", -1, key, (int)key_len);
+	memset(name, 'N', sizeof(name) - 1);
+	id = xasprintf("%s/%lld/%.*s", name, (long long)INT64_MAX,
+	    (int)key_len, key);
+	bson_append_utf8(&record, "_id", -1, id, -1);
+	free(id);
+	bson_append_utf8(&record, "Collection", -1, name, -1);
 	bson_append_utf8(&record, "BusinessKey", -1, key, (int)key_len);
-	bson_append_document(&record, "Data", -1, data);
-	bson_append_int64(&record, "Version", -1, 7);
+	bson_append_int64(&record, "Version", -1, INT64_MAX);
+	bson_append_int64(&record, "ReplacedIn", -1, INT64_MAX);
 	bson_append_bool(&record, "IsDeleted", -1, false);
 	bson_append_date_time(&record, "UpdatedAt", -1, 1744273800123);
 	bson_append_utf8(&record, "ContentHash", -1, hash, -1);
+	bson_append_document(&record, "Data", -1, data);
+	bson_append_utf8(&record, "JsonHash", -1, hash, -1);
 	bytes = record.len;
 	bson_destroy(&record);
 	return bytes;

@@ -137,7 +137,7 @@ START_TEST(fence)
 	CHECK_FAILS(fenced[_i].act(version), "another run has taken the lease");
 	ck_assert_ptr_nonnull(strstr(err.text, store_name(first)));
 	check_metadata(3);
-	state_is("a:1 b:1 c:1 d:2");
+	records_are("a:1 b:1 c:1 d:2");
 	changes_are(1, true, fenced[_i].changes);
 	ck_assert_int_eq(mongodb_count("SyncHistory", "{}"), 1);
 	ck_assert_int_eq(mongodb_count("SyncHistoryKeys", "{}"), 0);
@@ -414,14 +414,18 @@ static const struct {
 	bool	    is_unique;
 } indexes[] = {
 	{ PLANS, "_BusinessKey", "{'BusinessKey':1}", true },
-	{ PLANS, "_State",
-	    "{'_id':1,'IsDeleted':1,'ContentHash':1,'Version':1}", false },
+	{ PLANS, "_Outline", "{'_id':1,'IsDeleted':1,'ContentHash':1,"
+	    "'Version':1,'JsonHash':1}", false },
 	{ PLANS, "_Version", "{'Version':1,'_id':1}", false },
 	{ "ReimbursementGroups", "_BusinessKey", "{'BusinessKey':1}", true },
 	{ "SyncHistory", "_Version", "{'Version':1}", true },
 	{ "SyncHistory", "_SyncedAt", "{'SyncedAt':-1}", false },
 	{ "SyncHistoryKeys", "_Part",
 	    "{'Version':1,'Collection':1,'Act':1,'Part':1}", true },
+	{ "RecordHistory", "_BusinessKey",
+	    "{'Collection':1,'BusinessKey':1,'Version':1}", true },
+	{ "RecordHistory", "_ReplacedIn", "{'Collection':1,'ReplacedIn':1,"
+	    "'Version':1,'BusinessKey':1}", false },
 };
 
 static bool
@@ -485,8 +489,10 @@ START_TEST(indexes_made)
 	ck_assert_int_eq(n, 3);
 	ck_assert(has_index("SyncHistoryKeys", 6, &n));
 	ck_assert_int_eq(n, 2);
+	ck_assert(has_index("RecordHistory", 7, &n));
+	ck_assert_int_eq(n, 3);
 	ck_assert_int_eq(mongodb_count("SyncLease",
-	    "{'_id':'store','SchemaVersion':1}"), 1);
+	    "{'_id':'store','SchemaVersion':2}"), 1);
 }
 END_TEST
 

@@ -198,14 +198,14 @@ START_TEST(indexes)
 
 	write_patient("a", true);
 	ck_assert_int_eq(count_indexes("Patient"), 4);
-	mongodb_command("{'dropIndexes':'Patient','index':'Patient_State'}",
+	mongodb_command("{'dropIndexes':'Patient','index':'Patient_Outline'}",
 	    &reply);
 	bson_destroy(&reply);
 	ck_assert_int_eq(count_indexes("Patient"), 3);
 	store_close(open_store(STORE_UPDATE));
 	ck_assert_int_eq(count_indexes("Patient"), 4);
 	ck_assert_int_eq(mongodb_count("SyncLease",
-	    "{'_id':'store','SchemaVersion':1,'Collections':['Patient']}"), 1);
+	    "{'_id':'store','SchemaVersion':2,'Collections':['Patient']}"), 1);
 }
 END_TEST
 
