@@ -130,6 +130,7 @@ struct mongodb_cursor {
 	mongoc_collection_t *collection;
 	mongoc_cursor_t	    *cursor;
 	const char	    *key;
+	bool		     is_over;
 	struct mongodb_view *view;
 	bool		     keeps_seen;
 	struct sqlite_keys  *seen;

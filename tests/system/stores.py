@@ -284,8 +284,8 @@ class Sqlite:
         """A run that was not published has never been."""
         assert seen == old
 
-    def is_newer_allowed(self):
-        """May readers see records that are newer than the last version?"""
+    def leaves_records(self):
+        """May a killed run leave some of its records in the store?"""
         return False
 
 
@@ -389,7 +389,8 @@ class MongoDB:
             assert not records and not history
             return EMPTY
         assert list(metadata)[:3] == ["_id", "CurrentVersion", "LastSyncAt"]
-        assert set(list(metadata)[3:]) <= {"StatesFrom", "Horizon"}
+        assert set(list(metadata)[3:]) <= {"StatesFrom", "Horizon",
+                                           "PrunedTo"}
         assert metadata["_id"] == "sync"
         state = Dump(records, self.integer(metadata["CurrentVersion"]),
                      self.milliseconds(metadata["LastSyncAt"]), history)
@@ -475,7 +476,7 @@ class MongoDB:
                 assert record.version == seen.version == old.version + 1
                 assert new is None or record == new.records[where]
 
-    def is_newer_allowed(self):
+    def leaves_records(self):
         return True
 
 
