@@ -63,15 +63,14 @@ mongodb_next(struct mongodb_cursor *cursor, const bson_t **doc,
 	bson_error_t cause;
 	char	    *doing;
 
-	/* The library takes a question behind the end for a fault. */
-	if (cursor->is_done)
+	if (cursor->is_over)
 		return 0;
 	if (mongoc_cursor_next(cursor->cursor, doc))
 		return 1;
-	if (!mongoc_cursor_error(cursor->cursor, &cause)) {
-		cursor->is_done = true;
+	/* The driver has an error for one that is asked again. */
+	cursor->is_over = true;
+	if (!mongoc_cursor_error(cursor->cursor, &cause))
 		return 0;
-	}
 	doing = xasprintf("reading %s",
 	    mongoc_collection_get_name(cursor->collection));
 	(void)mongodb_fail(&cause, doing, err);

@@ -130,13 +130,13 @@ struct mongodb_cursor {
 	mongoc_collection_t *collection;
 	mongoc_cursor_t	    *cursor;
 	const char	    *key;
+	bool		     is_over;
 	struct mongodb_view *view;
 	bool		     keeps_seen;
 	struct sqlite_keys  *seen;
 	bson_t		    *tallies; /* of a history entry; or NULL */
 	const bson_t	    *waiting; /* the entry that comes first; or NULL */
 	int64_t		     left;    /* entries still to be given */
-	bool		     is_done; /* the end has been reached */
 };
 
 /* Starts a search; takes selector and opts over, and destroys them. */
