@@ -389,7 +389,8 @@ class MongoDB:
             assert not records and not history
             return EMPTY
         assert list(metadata)[:3] == ["_id", "CurrentVersion", "LastSyncAt"]
-        assert set(list(metadata)[3:]) <= {"StatesFrom", "Horizon"}
+        assert set(list(metadata)[3:]) <= {
+            "StatesFrom", "Horizon", "PrunedTo"}
         assert metadata["_id"] == "sync"
         state = Dump(records, self.integer(metadata["CurrentVersion"]),
                      self.milliseconds(metadata["LastSyncAt"]), history)
