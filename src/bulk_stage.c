@@ -164,7 +164,7 @@ take_bad(struct reader *reader, const struct ndjson_line *line,
 		    bulk->opts->bulk.max_bad);
 	reader->is_named = false;
 	/* It is none of the type's. */
-	if (reader->type != NULL)
+	if (reader->download->list == BULK_OUTPUT)
 		reader->type->came--;
 	log_warn("%s, line %" PRIu64 ": %s; it goes to the quarantine",
 	    reader->name, line->number, reason);
@@ -352,7 +352,7 @@ take_line(void *ctx, const struct ndjson_line *line, struct error *err)
 	reader->lines++;
 	/* Before anything is done with it, so that the end-of-run check sees
 	 * what is lost on its way to the stage. */
-	if (reader->type != NULL) {
+	if (reader->download->list == BULK_OUTPUT) {
 		reader->type->came++;
 		reader->count->fetched++;
 	}
