@@ -10,6 +10,8 @@
 
 #include "buf.h"
 
+struct bson_member;
+
 /*
  * Appends doc as one line of compact JSON text (no newline).  Members keep
  * their order.  Returns -1 when doc is not sound BSON or holds a type that no
@@ -18,5 +20,7 @@
 int bson_json_append(struct buf *out, const bson_t *doc);
 /* The same for the one value on which an iterator stands. */
 int bson_json_append_value(struct buf *out, const bson_iter_t *value);
+/* The same for a member's value. */
+int bson_json_append_member(struct buf *out, const struct bson_member *member);
 
 #endif

@@ -8,9 +8,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 /* Bytes of the length at the start of a document or a text. */
 #define BSON_LENGTH_BYTES sizeof(int32_t)
+
+/* So many members are put in order by insertion, which beats qsort(). */
+#define BSON_MAX_INSERTION 16
 
 /* A member where it stands: a type byte, the name with a NUL, the value. */
 struct bson_member {
@@ -53,6 +57,30 @@ static inline const uint8_t *
 bson_member_value(const struct bson_member *member)
 {
 	return member->start + member->name_len + 2;
+}
+
+/* Puts n members in the order of compare, as qsort() takes it; those that are
+ * equal come in any order. */
+static inline void
+bson_members_sort(struct bson_member *members, size_t n,
+    int (*compare)(const void *one, const void *other))
+{
+	struct bson_member moved;
+	size_t		   i, j;
+
+	if (n > BSON_MAX_INSERTION) {
+		qsort(members, n, sizeof(*members), compare);
+		return;
+	}
+	for (i = 1; i < n; i++) {
+		moved = members[i];
+		for (j = i; j > 0; j--) {
+			if (compare(&members[j - 1], &moved) <= 0)
+				break;
+			members[j] = members[j - 1];
+		}
+		members[j] = moved;
+	}
 }
 
 /* Bytes of the whole member. */

@@ -3,6 +3,7 @@
  * resources, and its end.  (FHIR Bulk Data Access 2.0.0 to 4.0.0-ballot;
  * nompd-bulk(7))
  *
+ *	bulk_new	the options, and the key for a token
  *	bulk_open	what to ask for: all, or what changed since when
  *	bulk_fetch	the job, and its files into the spool
  *	bulk_stage	the files into lists of the stage
@@ -32,11 +33,16 @@
 
 struct bulk;
 
-/* All four are borrowed; job gets the counts.  *out is set, and to be ended,
- * also after -1. */
-int bulk_open(const struct options *opts, struct store *store,
-    struct stage *stage, struct job *job, struct bulk **out,
+/*
+ * Looks at what needs neither store nor server: the key, and where it may be
+ * shown (STATUS_USAGE).  opts is borrowed.  *out is set, and to be ended, also
+ * after -1.
+ */
+int bulk_new(const struct options *opts, struct bulk **out,
     struct error *err);
+/* All three are borrowed; job gets the counts. */
+int bulk_open(struct bulk *bulk, struct store *store, struct stage *stage,
+    struct job *job, struct error *err);
 
 /* All files of the export are in the spool. */
 int bulk_fetch(struct bulk *bulk, struct error *err);

@@ -11,7 +11,10 @@
 int command_init(const struct options *opts, struct error *err);
 /* Prints the latest history entries, newest first, as a table or JSON. */
 int command_history(const struct options *opts, struct error *err);
-/* Prints one record as JSON; STATUS_NOT_FOUND when there is none. */
+/*
+ * Prints one record as JSON, as it is or was, or each state of it that is kept;
+ * STATUS_NOT_FOUND when there is none.
+ */
 int command_show(const struct options *opts, struct error *err);
 /*
  * Prints the active job, the last one or the one that is named, and when the
@@ -30,22 +33,23 @@ int command_jobs(const struct options *opts, struct error *err);
  */
 int command_abort(const struct options *opts, struct error *err);
 
-/* Prints what changed for consumers between two versions. */
+/*
+ * Prints what changed for consumers, or in opts->diff_collection, between two
+ * versions, as a table or as JSON lines.  STATUS_NOT_FOUND: there is no such
+ * version or collection, or it cannot be shown any more.
+ */
 int command_diff(const struct options *opts, struct error *err);
-/* A run that makes the data that of an earlier version again. */
-int command_rollback(const struct options *opts, struct error *err);
 /* A run that removes what is old. */
 int command_prune(const struct options *opts, struct error *err);
-/* Checks the whole store, or the history; -1 (STATUS_NOT_FOUND) with findings.
- */
+/* Checks the whole store, or the history, and may mend it; -1 (STATUS_FINDINGS)
+ * when something is not as it must be, and was not mended. */
 int command_verify(const struct options *opts, struct error *err);
-/* Writes the records of each collection to a file in a folder. */
+/*
+ * Writes the records of each collection to a file in a folder, all of one
+ * finished version.  -1: the files that were there are as they were.
+ */
 int command_export(const struct options *opts, struct error *err);
 
-/* Fails: the store of that name has no such job; hint is more to say, or
- * empty. */
-int command_no_job(const char *store, const char *id, const char *hint,
-    struct error *err);
 /* Prints the object on one line of standard output, and frees it; NULL is out
  * of memory. */
 int command_print(json_t *object, struct error *err);

@@ -1,4 +1,5 @@
-/* A key pair for SMART Backend Services, for an operator in a shell. */
+/* A key pair for SMART Backend Services, or to sign the history with, for an
+ * operator in a shell. */
 #ifndef NOMPD_COMMAND_KEYGEN_H
 #define NOMPD_COMMAND_KEYGEN_H
 

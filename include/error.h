@@ -14,6 +14,7 @@
 enum status {
 	STATUS_OK = 0,
 	STATUS_STALE = 1,	  /* status: the last finished run is too old */
+	STATUS_FINDINGS = 1,	  /* verify: something is not as it must be */
 	STATUS_USAGE = 64,	  /* flag, variable or configuration */
 	STATUS_HELD = 65,	  /* the guard held the run */
 	STATUS_NOT_FOUND = 66,	  /* the record asked for is not there */

@@ -31,6 +31,11 @@ void hasher_free(struct hasher *hasher);
 int hash_document(struct hasher *hasher, const uint8_t *data, size_t len,
     uint8_t hash[HASH_BYTES], struct error *err);
 
+/* SHA-256 of bytes that come in pieces: begun, added to, ended. */
+void hash_begin(struct hasher *hasher);
+void hash_add(struct hasher *hasher, const void *data, size_t len);
+void hash_end(struct hasher *hasher, uint8_t hash[HASH_BYTES]);
+
 /* The hash as text. */
 void hash_format(const uint8_t hash[HASH_BYTES], char text[HASH_TEXT_BYTES]);
 /* The hash that the len bytes of text stand for; -1 when they are none. */

@@ -69,6 +69,10 @@ int jobs_walk(struct jobs *jobs, int64_t limit, job_fn fn, void *ctx,
 /* The active job (the running one, else the first in the queue), or the last
  * one: 1 = *out is filled, for job_clear(), 0 = there is none, -1. */
 int jobs_current(struct jobs *jobs, struct job *out, struct error *err);
+/* Fails (STATUS_NOT_FOUND): the ledger has no such job; hint is more to say, or
+ * empty. */
+int jobs_fail_unknown(const struct jobs *jobs, const char *id,
+    const char *hint, struct error *err);
 /*
  * How many live jobs are queued that came before the one of id, or, when that
  * is not queued, at all.

@@ -22,9 +22,9 @@
 #include <stdint.h>
 
 #include "error.h"
+#include "hash.h"
 
 struct buf;
-struct crypto_hash_sha256_state;
 
 /* Scratch memory that is used again for each document. */
 struct json_canonical;
@@ -43,11 +43,10 @@ void json_canonical_free(struct json_canonical *canonical);
 int json_canonical_append(struct json_canonical *canonical,
     const uint8_t *data, size_t len, struct buf *out, struct error *err);
 /*
- * The same text into a hash that was begun (crypto_hash_sha256_init()), piece
- * by piece: of it no more is held than a piece of some kilobytes and the one
- * string it ends in.  After -1 the hash is of no use.
+ * SHA-256 of the same text, of which no more is held than a piece of some
+ * kilobytes and the one string it ends in.
  */
 int json_canonical_hash(struct json_canonical *canonical, const uint8_t *data,
-    size_t len, struct crypto_hash_sha256_state *hash, struct error *err);
+    size_t len, uint8_t hash[HASH_BYTES], struct error *err);
 
 #endif

@@ -75,7 +75,7 @@ struct bulk_options {
 	const char   *client_id;
 	const char   *private_key_file;
 	const char   *public_jwks_file; /* keygen */
-	const char   *alg;		/* keygen: "ES384" or "RS384" */
+	const char   *alg;		/* keygen: "ES384" and others */
 	const char   *token_url;
 	const char   *token_scope;
 };
@@ -136,6 +136,7 @@ struct options {
 	int64_t		   states_age_ms;   /* ... -1: nothing */
 	bool		   repair;	    /* verify */
 	const char	  *seal_key_file;   /* NULL: none */
+	const char	  *head;	    /* verify: a digest; NULL: none */
 	const char	  *folder;	    /* export */
 	const char	  *diff_collection; /* diff; NULL: all */
 	const char	  *show_collection; /* show */

@@ -30,8 +30,9 @@ struct service {
 };
 
 /*
- * The store in one state, for one answer; opened when it is not open, opened
- * anew when another one has taken its place.  Borrowed until service_end().
+ * The store in one state, for one answer, its view that of now; opened when it
+ * is not open, opened anew when another one has taken its place.  Borrowed
+ * until service_end().
  */
 int service_begin(struct service *service, struct store **out,
     struct error *err);
@@ -45,7 +46,7 @@ void service_clear(struct service *service);
 /* Bytes of what may stand in a path for {...}. */
 #define MAX_PART_BYTES MAX_LABEL_BYTES
 /* Bytes of what is asked, as the log shows it, with its NUL. */
-#define MAX_QUESTION_TEXT 128
+#define MAX_QUESTION_TEXT 160
 
 /* One request and its answer. */
 struct exchange {

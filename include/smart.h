@@ -29,20 +29,26 @@ struct smart_config {
 	const char *scope;     /* NULL: to read the types */
 	char *const *types;    /* resource types that are wanted ... */
 	size_t	     n_types;  /* ... 0: all */
-	/* Its ca_file, retries and timeout_ms count; no key is sent. */
+	/* Its ca_file, retries, retried and timeout_ms count; no key is
+	 * sent. */
 	const struct http_config *http;
 };
 
 /*
- * Reads the key and, unless the configuration has both token URL and scope,
- * what the server says at .well-known/smart-configuration.  No token is asked
- * for yet.  -1: STATUS_USAGE for a key file that is no good and for a base or
- * token URL that is neither https nor http on this machine, STATUS_PROTOCOL
- * when the server names no token endpoint that may be used, else as
- * http_call().  Nothing of *config but http->ca_file is needed afterwards.
- * The caller calls smart_close().
+ * Reads the key; nobody is asked for anything.  -1 (STATUS_USAGE): the key file
+ * is no good, or the base or token URL is neither https nor http on this
+ * machine.  The caller calls smart_close().
  */
-int smart_open(const struct smart_config *config, struct smart **out,
+int smart_new(const struct smart_config *config, struct smart **out,
+    struct error *err);
+/*
+ * Reads, unless the same configuration has both token URL and scope, what the
+ * server says at .well-known/smart-configuration.  No token is asked for yet.
+ * -1: STATUS_PROTOCOL when the server names no token endpoint that may be used,
+ * else as http_call().  Nothing of *config but http->ca_file and http->retried
+ * is needed afterwards.
+ */
+int smart_open(struct smart *smart, const struct smart_config *config,
     struct error *err);
 /* Wipes the token and the key.  The log goes on hiding the token.  NULL is
  * fine. */

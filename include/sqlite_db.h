@@ -6,6 +6,7 @@
 #define NOMPD_SQLITE_DB_H
 
 #include <sqlite3.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,6 +31,17 @@ int sqlite_db_run(sqlite3_stmt *statement, struct error *err);
 /* Runs a query of one number (printf format). */
 int sqlite_db_number(sqlite3 *db, int64_t *out, struct error *err,
     const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
+/* What a file of ours is: its marks (PRAGMA application_id and user_version),
+ * and what is said of one that has others. */
+struct sqlite_db_form {
+	int64_t	    application_id;
+	int64_t	    version;
+	const char *foreign; /* "not a store of ours; ..." */
+};
+/* Is the file of that form, or of an older version?  *is_new: it is empty. */
+int sqlite_db_check(sqlite3 *db, const struct sqlite_db_form *form,
+    bool *is_new, struct error *err);
 
 /* Bind text or bytes that outlive the step; indexes count from 1. */
 void sqlite_db_bind_text(sqlite3_stmt *statement, int index, const char *text,

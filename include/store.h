@@ -31,6 +31,7 @@
 #include <stdint.h>
 
 #include "error.h"
+#include "fault.h"
 #include "hash.h"
 
 /* Bytes of a text that names a lease's holder, its NUL included. */
@@ -169,7 +170,9 @@ int store_collection_make(struct store *store, const char *name,
  * be written to it.
  *
  * The old state of a collection, tombstones included, in ascending byte order
- * of the keys (a cursor that is not ascending fails with STATUS_STORE).
+ * of the keys (a cursor that is not ascending fails with STATUS_STORE).  A hash
+ * of zeros is that of no document: what the record holds is not known to be
+ * whole, as where an unfinished run has left it.
  */
 struct store_state {
 	const char *key;  /* NUL-terminated; borrowed until the next call */
@@ -383,11 +386,13 @@ int store_notes_delete(struct store *store, const char *prefix,
     struct error *err);
 
 /*
- * Takes away, in a run, what is old: tombstones of versions up to
- * tombstones_to, former states that versions up to states_to have replaced,
- * history entries, with their key lists, of versions up to history_to.  0:
- * nothing of that.  Before anything goes, horizon and states_from are raised as
- * far as that wants.  is_dry: only counts.
+ * Takes away what is old, in a run or right after it was published: tombstones
+ * of versions up to tombstones_to, former states that versions up to states_to
+ * have replaced, history entries, with their key lists, of versions up to
+ * history_to.  0: nothing of that.  Before anything goes, horizon and
+ * states_from are raised as far as that wants: to the version of the newest
+ * tombstone that goes; to states_to and to the oldest entry that stays.
+ * is_dry: only counts.
  */
 struct store_prune {
 	int64_t tombstones_to;
@@ -404,6 +409,16 @@ struct store_pruned {
 };
 int store_prune(struct store *store, const struct store_prune *what,
     struct store_pruned *out, struct error *err);
+
+/*
+ * What is of the kind of store: that its file is sound, its tables and indexes
+ * are there as they must be, and members have their types.  Each fault goes to
+ * found.  mends (of a run that may write): indexes that are faulty are made
+ * again, and only these are given.  -1 (STATUS_STORE): also when an older
+ * program has made the store, and no run has brought it up to date.
+ */
+int store_check(struct store *store, bool mends, fault_fn found, void *ctx,
+    struct error *err);
 
 /* Closes a cursor of any kind; NULL is fine. */
 void store_cursor_close(struct store_cursor *cursor);

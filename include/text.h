@@ -37,6 +37,8 @@ size_t text_mark_bytes(const uint8_t *data, size_t len, size_t seen);
  * become '?'.
  */
 void text_copy(char *out, size_t size, const char *text);
+/* Puts a '?' in the place of each control character of a text in UTF-8. */
+void text_make_plain(char *text);
 
 /* The value of a hex digit of either case, or -1. */
 int text_hex_value(uint8_t digit);

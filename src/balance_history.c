@@ -170,7 +170,9 @@ is_same(const struct store_history *one, const struct store_history *other)
 	    one->synced_at_ms == other->synced_at_ms &&
 	    one->duration_ms == other->duration_ms &&
 	    one->tallies_len == other->tallies_len &&
-	    memcmp(one->tallies, other->tallies, one->tallies_len) == 0;
+	    memcmp(one->tallies, other->tallies, one->tallies_len) == 0 &&
+	    one->seal_len == other->seal_len && other->seal != NULL &&
+	    memcmp(one->seal, other->seal, one->seal_len) == 0;
 }
 
 static int

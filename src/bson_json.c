@@ -173,3 +173,9 @@ bson_json_append_value(struct buf *out, const bson_iter_t *value)
 	bson_destroy(&holder);
 	return rc;
 }
+
+int
+bson_json_append_member(struct buf *out, const struct bson_member *member)
+{
+	return value_append(out, member, 1);
+}

@@ -182,11 +182,12 @@ decide(struct bulk *bulk, struct error *err)
 	return 0;
 }
 
-static int
-open_smart(struct bulk *bulk, struct error *err)
+static struct smart_config
+smart_config_of(const struct bulk *bulk)
 {
 	const struct bulk_options *opts = &bulk->opts->bulk;
-	struct smart_config	   config = {
+
+	return (struct smart_config){
 		.base = bulk->opts->upstream,
 		.client_id = opts->client_id,
 		.key_file = opts->private_key_file,
@@ -196,8 +197,31 @@ open_smart(struct bulk *bulk, struct error *err)
 		.n_types = count_words(opts->types),
 		.http = &bulk->http,
 	};
+}
 
-	if (smart_open(&config, &bulk->smart, err) == -1)
+int
+bulk_new(const struct options *opts, struct bulk **out, struct error *err)
+{
+	struct bulk	   *bulk;
+	struct smart_config config;
+
+	*out = bulk = xcalloc(1, sizeof(*bulk));
+	bulk->opts = opts;
+	bulk->quarantine = -1;
+	bson_init(&bulk->messages);
+	bson_init(&bulk->note);
+	if (opts->bulk.client_id == NULL)
+		return 0;
+	config = smart_config_of(bulk);
+	return smart_new(&config, &bulk->smart, err);
+}
+
+static int
+open_smart(struct bulk *bulk, struct error *err)
+{
+	struct smart_config config = smart_config_of(bulk);
+
+	if (smart_open(bulk->smart, &config, err) == -1)
 		return -1;
 	bulk->http.authorize = smart_authorize;
 	bulk->http.authorize_ctx = bulk->smart;
@@ -205,18 +229,14 @@ open_smart(struct bulk *bulk, struct error *err)
 }
 
 int
-bulk_open(const struct options *opts, struct store *store,
-    struct stage *stage, struct job *job, struct bulk **out,
-    struct error *err)
+bulk_open(struct bulk *bulk, struct store *store, struct stage *stage,
+    struct job *job, struct error *err)
 {
-	struct bulk *bulk;
+	const struct options *opts = bulk->opts;
 
-	*out = bulk = xcalloc(1, sizeof(*bulk));
-	bulk->opts = opts;
 	bulk->store = store;
 	bulk->stage = stage;
 	bulk->job = job;
-	bulk->quarantine = -1;
 	bulk->http = (struct http_config){
 		.retried = &job->retries,
 		.key_header = opts->upstream_key_header,
@@ -224,8 +244,6 @@ bulk_open(const struct options *opts, struct store *store,
 		.retries = opts->retries,
 		.timeout_ms = opts->timeout_ms,
 	};
-	bson_init(&bulk->messages);
-	bson_init(&bulk->note);
 	if (opts->upstream_key != NULL)
 		bulk->http.key = secret_text(opts->upstream_key);
 	if (opts->bulk.group != NULL)
@@ -235,7 +253,7 @@ bulk_open(const struct options *opts, struct store *store,
 	bulk->source = make_source(bulk);
 	if (decide(bulk, err) == -1)
 		return -1;
-	return opts->bulk.client_id != NULL ? open_smart(bulk, err) : 0;
+	return bulk->smart != NULL ? open_smart(bulk, err) : 0;
 }
 
 /* The job lives where the server says; what is secret goes to the origin of

@@ -60,7 +60,31 @@ take_entry(const bson_t *bulk, struct bulk_mark *mark)
 	return false;
 }
 
-/* Calls fn for the bulk runs, newest first, until it says true. */
+/* Is it the entry of a rollback?  *to: the version that it went back to; 0: it
+ * does not say, and then nothing before it counts. */
+static bool
+is_rollback(const struct store_history *entry, int64_t *to)
+{
+	bson_iter_t iter, member;
+
+	*to = 0;
+	if (entry->tallies == NULL || !bson_iter_init_from_data(&iter,
+	    entry->tallies, entry->tallies_len) ||
+	    !bson_iter_find(&iter, HISTORY_ROLLBACK))
+		return false;
+	if (BSON_ITER_HOLDS_DOCUMENT(&iter) &&
+	    bson_iter_recurse(&iter, &member) &&
+	    bson_iter_find(&member, ROLLBACK_TO) &&
+	    BSON_ITER_HOLDS_INT(&member))
+		*to = bson_iter_as_int64(&member);
+	return true;
+}
+
+/*
+ * Calls fn for the bulk runs, newest first, until it says true.  What a
+ * rollback has undone does not count: the records are those of an earlier run,
+ * and what came later has to be asked for once more.
+ */
 static int
 each_run(struct store *store, bool (*fn)(void *ctx,
     const struct store_history *entry, const bson_t *bulk), void *ctx,
@@ -69,11 +93,16 @@ each_run(struct store *store, bool (*fn)(void *ctx,
 	struct store_cursor *cursor;
 	struct store_history entry;
 	bson_t		     bulk;
+	int64_t		     newest = INT64_MAX, to;
 	int		     rc;
 
 	if (store_history_open(store, MAX_MARK_ENTRIES, &cursor, err) == -1)
 		return -1;
 	while ((rc = store_history_next(cursor, &entry, err)) == 1) {
+		if (entry.version > newest)
+			continue;
+		if (is_rollback(&entry, &to))
+			newest = to;
 		if (get_bulk(&entry, &bulk) && fn(ctx, &entry, &bulk))
 			break;
 	}

@@ -14,6 +14,7 @@
 #include "bulk_spool.h"
 #include "log.h"
 #include "number.h"
+#include "private_file.h"
 #include "xalloc.h"
 
 /* Bytes that are read at once. */
@@ -213,20 +214,10 @@ int
 bulk_spool_write(struct bulk_spool *spool, struct bulk_spool_file *file,
     const uint8_t *data, size_t len, struct error *err)
 {
-	ssize_t written;
-
 	(void)crypto_generichash_update(file->digest, data, len);
 	file->bytes += len;
-	while (len > 0) {
-		written = write(file->fd, data, len);
-		if (written == -1 && errno == EINTR)
-			continue;
-		if (written <= 0)
-			return fail(spool, "write to it", err);
-		data += written;
-		len -= (size_t)written;
-	}
-	return 0;
+	return private_file_write(file->fd, data, len) == -1 ?
+	    fail(spool, "write to it", err) : 0;
 }
 
 ssize_t

@@ -163,6 +163,9 @@ take_bad(struct reader *reader, const struct ndjson_line *line,
 		    reader->name, line->number, reason,
 		    bulk->opts->bulk.max_bad);
 	reader->is_named = false;
+	/* It is none of the type's. */
+	if (reader->download->list == BULK_OUTPUT)
+		reader->type->came--;
 	log_warn("%s, line %" PRIu64 ": %s; it goes to the quarantine",
 	    reader->name, line->number, reason);
 	return bulk_quarantine_add(bulk, &(struct bulk_bad){
@@ -233,7 +236,6 @@ take_resource(struct reader *reader, const struct ndjson_line *line,
 	doc.data = bson_get_data(line->doc);
 	doc.data_len = line->doc->len;
 	doc.age = resource_age_get(line->doc);
-	reader->type->came++;
 	return stage_add(reader->bulk->stage, reader->type->list, &doc, err);
 }
 
@@ -348,8 +350,12 @@ take_line(void *ctx, const struct ndjson_line *line, struct error *err)
 	struct reader *reader = ctx;
 
 	reader->lines++;
-	if (reader->count != NULL)
+	/* Before anything is done with it, so that the end-of-run check sees
+	 * what is lost on its way to the stage. */
+	if (reader->download->list == BULK_OUTPUT) {
+		reader->type->came++;
 		reader->count->fetched++;
+	}
 	if (stop_check(STATUS_UNAVAILABLE, err) == -1)
 		return -1;
 	if (line->doc == NULL)

@@ -51,7 +51,7 @@ fail_ended(const struct job *job, struct error *err)
 
 /* The word behind a --wait without a time may be meant as one. */
 static int
-fail_unknown(const struct options *opts, const struct store *store,
+fail_unknown(const struct options *opts, const struct jobs *jobs,
     struct error *err)
 {
 	char   *hint;
@@ -60,9 +60,9 @@ fail_unknown(const struct options *opts, const struct store *store,
 
 	if (!opts->waits || opts->wait_ms != INT64_MAX ||
 	    !number_parse_duration(opts->job, 0, MAX_WAIT_MS, &ms))
-		return command_no_job(store_name(store), opts->job, "", err);
+		return jobs_fail_unknown(jobs, opts->job, "", err);
 	hint = xasprintf("; for a time write --wait=%s", opts->job);
-	rc = command_no_job(store_name(store), opts->job, hint, err);
+	rc = jobs_fail_unknown(jobs, opts->job, hint, err);
 	free(hint);
 	return rc;
 }
@@ -84,7 +84,7 @@ choose(const struct options *opts, char id[MAX_JOB_ID + 1], struct error *err)
 		    jobs_get(jobs, opts->job, &job, err) :
 		    jobs_current(jobs, &job, err);
 	if (rc == 0 && opts->job != NULL)
-		rc = fail_unknown(opts, store, err);
+		rc = fail_unknown(opts, jobs, err);
 	else if (rc == 0 || (rc == 1 && opts->job == NULL &&
 	    !job_is_active(&job)))
 		rc = error_set(err, STATUS_NOT_FOUND, "store %s: no job is"

@@ -9,6 +9,7 @@
 #include "collection.h"
 #include "command.h"
 #include "command_list.h"
+#include "history.h"
 #include "store.h"
 #include "xalloc.h"
 
@@ -45,6 +46,22 @@ add_counts(bson_iter_t *collection, int64_t counts[COUNTS])
 	}
 }
 
+/* Behind a row: what kind of run it was, if it is no plain one. */
+static void
+print_kind(const bson_t *tallies)
+{
+	bson_iter_t iter, to;
+
+	if (bson_iter_init(&iter, tallies) && bson_iter_find_descendant(&iter,
+	    HISTORY_ROLLBACK ".To", &to))
+		(void)printf("  rollback to %" PRId64,
+		    bson_iter_as_int64(&to));
+	if (bson_has_field(tallies, HISTORY_PRUNE))
+		(void)printf("  prune");
+	if (bson_has_field(tallies, HISTORY_REPAIR))
+		(void)printf("  repair");
+}
+
 static int
 print_row(const struct store_history *entry, const bson_t *tallies)
 {
@@ -66,6 +83,7 @@ print_row(const struct store_history *entry, const bson_t *tallies)
 	    entry->duration_ms);
 	for (i = 0; i < COUNTS; i++)
 		(void)printf(" %10" PRId64, counts[i]);
+	print_kind(tallies);
 	(void)printf("\n");
 	return 0;
 }
@@ -126,8 +144,6 @@ print_parts(const struct key_list *list, bool *is_first, struct buf *text,
 	char			 *act;
 	int			  rc;
 
-	if (strlen(list->name) <= strlen(KEYS_SUFFIX))
-		return fail_damaged(list->entry, err);
 	act = xstrndup(list->name, strlen(list->name) - strlen(KEYS_SUFFIX));
 	rc = store_history_keys_open(list->store, list->entry->version,
 	    list->collection, act, &cursor, err);
@@ -146,6 +162,16 @@ print_parts(const struct key_list *list, bool *is_first, struct buf *text,
 	return rc;
 }
 
+/* Is the array one of keys, which may go on in parts? */
+static bool
+is_key_list(const struct key_list *list, const bson_iter_t *member)
+{
+	size_t len = strlen(list->name);
+
+	return BSON_ITER_HOLDS_ARRAY(member) && len > strlen(KEYS_SUFFIX) &&
+	    strcmp(list->name + len - strlen(KEYS_SUFFIX), KEYS_SUFFIX) == 0;
+}
+
 /* A member of a collection's tally: a count, or a list of keys. */
 static int
 print_member(const struct key_list *list, const bson_iter_t *member,
@@ -154,7 +180,7 @@ print_member(const struct key_list *list, const bson_iter_t *member,
 	bson_iter_t elements;
 	bool	    is_first = true;
 
-	if (!BSON_ITER_HOLDS_ARRAY(member)) {
+	if (!is_key_list(list, member)) {
 		if (bson_json_append_value(text, member) == -1)
 			return fail_damaged(list->entry, err);
 		print_buf(text);
@@ -177,6 +203,8 @@ print_collection(struct key_list *list, const bson_iter_t *collection,
 	const char *separator = "";
 	bson_iter_t member;
 
+	if (!BSON_ITER_HOLDS_DOCUMENT(collection))
+		return print_member(list, collection, text, err);
 	if (!bson_iter_recurse(collection, &member))
 		return fail_damaged(list->entry, err);
 	(void)printf("{");
@@ -188,6 +216,23 @@ print_collection(struct key_list *list, const bson_iter_t *collection,
 			return -1;
 	}
 	(void)printf("}");
+	return 0;
+}
+
+/* The seal as it is, if there is one. */
+static int
+print_seal(const struct store_history *entry, struct buf *text,
+    struct error *err)
+{
+	bson_t seal;
+
+	if (entry->seal == NULL)
+		return 0;
+	if (!bson_init_static(&seal, entry->seal, entry->seal_len) ||
+	    bson_json_append(text, &seal) == -1)
+		return fail_damaged(entry, err);
+	(void)printf(",\"Seal\":");
+	print_buf(text);
 	return 0;
 }
 
@@ -212,6 +257,8 @@ print_json(struct store *store, const struct store_history *entry,
 		(void)printf(",\"%s\":", list.collection);
 		rc = print_collection(&list, &iter, &text, err);
 	}
+	if (rc == 0)
+		rc = print_seal(entry, &text, err);
 	(void)printf("}");
 	buf_clear(&text);
 	return rc;

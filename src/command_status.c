@@ -85,7 +85,7 @@ read_job(struct view *view, const char *id, struct error *err)
 		    0;
 	rc = jobs_get(view->jobs, id, &view->job, err);
 	if (rc == 0)
-		return command_no_job(store_name(view->store), id, "", err);
+		return jobs_fail_unknown(view->jobs, id, "", err);
 	return rc == -1 ? -1 : 0;
 }
 

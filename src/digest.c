@@ -1,48 +1,20 @@
 #include <sodium.h>
-#include <string.h>
 
 #include "digest.h"
+#include "feed.h"
 #include "log.h"
 #include "stop.h"
 #include "words.h"
 
-/* Each text and blob goes in behind its length, each number as eight bytes
- * (big-endian), so that no two stores give the same bytes. */
-static void
-add_number(crypto_hash_sha256_state *state, int64_t number)
-{
-	uint8_t bytes[sizeof(number)];
-	size_t	i;
-
-	for (i = 0; i < sizeof(bytes); i++)
-		bytes[i] = (uint8_t)((uint64_t)number >>
-		    (8 * (sizeof(bytes) - 1 - i)));
-	(void)crypto_hash_sha256_update(state, bytes, sizeof(bytes));
-}
-
-static void
-add_bytes(crypto_hash_sha256_state *state, const void *data, size_t len)
-{
-	add_number(state, (int64_t)len);
-	if (len > 0)
-		(void)crypto_hash_sha256_update(state, data, len);
-}
-
-static void
-add_text(crypto_hash_sha256_state *state, const char *text)
-{
-	add_bytes(state, text, strlen(text));
-}
-
 static void
 add_record(crypto_hash_sha256_state *state, const struct store_record *record)
 {
-	add_bytes(state, record->key, record->len);
-	add_number(state, record->version);
-	add_number(state, record->is_deleted);
-	add_number(state, record->updated_at_ms);
-	add_text(state, record->hash);
-	add_bytes(state, record->data, record->data != NULL ?
+	feed_bytes(state, record->key, record->len);
+	feed_number(state, record->version);
+	feed_number(state, record->is_deleted);
+	feed_number(state, record->updated_at_ms);
+	feed_text(state, record->hash);
+	feed_bytes(state, record->data, record->data != NULL ?
 	    record->data_len : 0);
 }
 
@@ -59,7 +31,7 @@ add_states(crypto_hash_sha256_state *state, struct store *store,
 	while ((rc = store_states_next(cursor, &former, err)) == 1 &&
 	    (rc = stop_check(STATUS_STORE, err)) == 0) {
 		add_record(state, &former);
-		add_number(state, former.replaced_in);
+		feed_number(state, former.replaced_in);
 	}
 	store_cursor_close(cursor);
 	return rc;
@@ -73,7 +45,7 @@ add_collection(crypto_hash_sha256_state *state, struct store *store,
 	struct store_record  record;
 	int		     rc;
 
-	add_text(state, name);
+	feed_text(state, name);
 	if (store_records_open(store, name, true, &cursor, err) == -1)
 		return -1;
 	while ((rc = store_record_next(cursor, &record, err)) == 1 &&
@@ -113,11 +85,11 @@ add_parts(crypto_hash_sha256_state *state, struct store *store,
 	if (store_history_parts_open(store, &cursor, err) == -1)
 		return -1;
 	while ((rc = store_history_keys_next(cursor, &keys, err)) == 1) {
-		add_number(state, keys.version);
-		add_text(state, keys.collection);
-		add_text(state, keys.act);
-		add_number(state, keys.part);
-		add_bytes(state, keys.keys, keys.keys_len);
+		feed_number(state, keys.version);
+		feed_text(state, keys.collection);
+		feed_text(state, keys.act);
+		feed_number(state, keys.part);
+		feed_bytes(state, keys.keys, keys.keys_len);
 	}
 	store_cursor_close(cursor);
 	return rc;
@@ -134,11 +106,11 @@ add_history(crypto_hash_sha256_state *state, struct store *store,
 	if (store_history_open(store, INT64_MAX, &cursor, err) == -1)
 		return -1;
 	while ((rc = store_history_next(cursor, &entry, err)) == 1) {
-		add_number(state, entry.version);
-		add_number(state, entry.synced_at_ms);
-		add_number(state, entry.duration_ms);
-		add_bytes(state, entry.tallies, entry.tallies_len);
-		add_bytes(state, entry.seal, entry.seal != NULL ?
+		feed_number(state, entry.version);
+		feed_number(state, entry.synced_at_ms);
+		feed_number(state, entry.duration_ms);
+		feed_bytes(state, entry.tallies, entry.tallies_len);
+		feed_bytes(state, entry.seal, entry.seal != NULL ?
 		    entry.seal_len : 0);
 		out->runs++;
 	}
@@ -154,11 +126,11 @@ add_runs(crypto_hash_sha256_state *state, struct store *store,
 
 	if (store_versions_get(store, &versions, err) == -1)
 		return -1;
-	add_text(state, "versions");
-	add_number(state, versions.raised);
-	add_number(state, versions.raised_at_ms);
-	add_number(state, versions.states_from);
-	add_number(state, versions.horizon);
+	feed_text(state, "versions");
+	feed_number(state, versions.raised);
+	feed_number(state, versions.raised_at_ms);
+	feed_number(state, versions.states_from);
+	feed_number(state, versions.horizon);
 	if (add_parts(state, store, err) == -1)
 		return -1;
 	return add_history(state, store, out, err);

@@ -22,7 +22,8 @@ is_judged(const struct tally *tally)
 	return !tally->is_output && !tally->is_aside;
 }
 
-/* The upstream gave nothing although there is something. */
+/* The upstream, or the version to go back to, has nothing although there is
+ * something. */
 static bool
 is_emptied(const struct tally *tally)
 {
@@ -47,9 +48,10 @@ describe(const struct tally *tally, struct max_delete max_delete, char *text,
 	size_t len = strlen(text);
 
 	if (is_emptied(tally))
-		(void)snprintf(text + len, size - len, "%s: the upstream gave"
-		    " no usable record, the store holds %" PRIu64 " live"
-		    " ones\n", tally->name, tally->live);
+		(void)snprintf(text + len, size - len, "%s: %s, the store"
+		    " holds %" PRIu64 " live ones\n", tally->name,
+		    tally->is_restored ? "that version has no record of it" :
+		    "the upstream gave no usable record", tally->live);
 	else
 		(void)snprintf(text + len, size - len, "%s: %" PRIu64 " of %"
 		    PRIu64 " live records would be deleted (allowed are %"
@@ -97,6 +99,7 @@ guard_check(const struct tally *tallies, size_t count,
 	advise(tallies, count, value, sizeof(value));
 	return error_set(err, STATUS_HELD, "the guard held the run; nothing"
 	    " was written\n%ssee what would be deleted with --dry-run --plan;"
-	    " if the upstream means it, --max-delete %s lets this run through",
-	    text, value);
+	    " if %s, --max-delete %s lets this run through", text,
+	    tallies[0].is_restored ? "that is meant" :
+	    "the upstream means it", value);
 }

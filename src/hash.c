@@ -13,8 +13,6 @@
 
 /* Members that there is room for at first. */
 #define MIN_MEMBERS   64
-/* Up to here an insertion sort beats qsort(). */
-#define MAX_INSERTION 16
 
 /*
  * Invariants: members[0..n) belong to the objects that are open, outermost
@@ -48,14 +46,33 @@ hasher_new(void)
 
 /* libcrypto, because it uses the processor's own SHA instructions: several
  * times the speed of libsodium, in the costliest step of an unchanged run. */
+void
+hash_begin(struct hasher *hasher)
+{
+	if (EVP_DigestInit_ex2(hasher->digest, hasher->sha256, NULL) != 1)
+		xalloc_end();
+}
+
+void
+hash_add(struct hasher *hasher, const void *data, size_t len)
+{
+	if (EVP_DigestUpdate(hasher->digest, data, len) != 1)
+		xalloc_end();
+}
+
+void
+hash_end(struct hasher *hasher, uint8_t hash[HASH_BYTES])
+{
+	if (EVP_DigestFinal_ex(hasher->digest, hash, NULL) != 1)
+		xalloc_end();
+}
+
 static void
 digest_write(struct hasher *hasher, uint8_t hash[HASH_BYTES])
 {
-	if (EVP_DigestInit_ex2(hasher->digest, hasher->sha256, NULL) != 1 ||
-	    EVP_DigestUpdate(hasher->digest, hasher->canonical.data,
-	    hasher->canonical.len) != 1 ||
-	    EVP_DigestFinal_ex(hasher->digest, hash, NULL) != 1)
-		xalloc_end();
+	hash_begin(hasher);
+	hash_add(hasher, hasher->canonical.data, hasher->canonical.len);
+	hash_end(hasher, hash);
 }
 
 void
@@ -151,27 +168,6 @@ member_add(struct hasher *hasher, const struct bson_member *member)
 	hasher->members[hasher->n++] = *member;
 }
 
-static void
-members_sort(struct bson_member *members, size_t n)
-{
-	struct bson_member moved;
-	size_t		   i, j;
-
-	if (n > MAX_INSERTION) {
-		qsort(members, n, sizeof(*members), member_compare);
-		return;
-	}
-	for (i = 1; i < n; i++) {
-		moved = members[i];
-		for (j = i; j > 0; j--) {
-			if (member_compare(&members[j - 1], &moved) <= 0)
-				break;
-			members[j] = members[j - 1];
-		}
-		members[j] = moved;
-	}
-}
-
 /* Refuses two of the same name; members are ordered. */
 static int
 members_check(struct hasher *hasher, size_t first, struct error *err)
@@ -207,7 +203,8 @@ members_read(struct hasher *hasher, struct bson_members *members,
 		return fail_not_sound(hasher, err);
 	if (is_ordered)
 		return 0;
-	members_sort(hasher->members + first, hasher->n - first);
+	bson_members_sort(hasher->members + first, hasher->n - first,
+	    member_compare);
 	return members_check(hasher, first, err);
 }
 

@@ -25,6 +25,7 @@ struct context {
 	struct store *store;
 	int64_t	      version;
 	size_t	      room; /* for keys in the entry itself */
+	bool	      has_parts;
 };
 
 static void
@@ -73,7 +74,7 @@ fill_keys(struct stage_cursor *cursor, struct planned *planned,
 }
 
 static int
-write_parts(const struct context *context, struct stage_cursor *cursor,
+write_parts(struct context *context, struct stage_cursor *cursor,
     struct planned *planned, const char *collection, enum act act,
     struct error *err)
 {
@@ -86,6 +87,7 @@ write_parts(const struct context *context, struct stage_cursor *cursor,
 	bool   is_ahead = true;
 	int    rc = 0;
 
+	context->has_parts = true;
 	while (is_ahead && rc == 0) {
 		bson_init(&keys);
 		rc = fill_keys(cursor, planned, &is_ahead, MAX_PART_KEY_BYTES,
@@ -156,9 +158,9 @@ append_tally(struct context *context, const struct tally *tally, bson_t *doc,
 }
 
 int
-history_write(struct stage *stage, struct store *store,
+history_make(struct stage *stage, struct store *store,
     const struct tally *tallies, size_t count, struct store_history *entry,
-    const bson_t *bulk, bson_t *doc, struct error *err)
+    const bson_t *members, bson_t *doc, struct error *err)
 {
 	struct context context = {
 		.stage = stage,
@@ -178,9 +180,9 @@ history_write(struct stage *stage, struct store *store,
 			xalloc_end();
 		bson_destroy(&part);
 	}
-	if (bulk != NULL && !BSON_APPEND_DOCUMENT(doc, HISTORY_BULK, bulk))
+	if (members != NULL && !bson_concat(doc, members))
 		xalloc_end();
 	entry->tallies = bson_get_data(doc);
 	entry->tallies_len = doc->len;
-	return rc == 0 ? store_history_put(store, entry, err) : -1;
+	return rc == 0 ? context.has_parts : -1;
 }

@@ -164,13 +164,8 @@ set_lost(struct job *job)
 static void
 take_words(char *out, size_t size, const char *text)
 {
-	size_t i;
-
 	text_copy(out, size, text);
-	for (i = 0; out[i] != '\0'; i++) {
-		if ((unsigned char)out[i] < ' ' || out[i] == 0x7f)
-			out[i] = '?';
-	}
+	text_make_plain(out);
 }
 
 static void
@@ -293,6 +288,14 @@ jobs_get(struct jobs *jobs, const char *id, struct job *out, struct error *err)
 	return find_job(jobs, &walk, out, err);
 }
 
+int
+jobs_fail_unknown(const struct jobs *jobs, const char *id, const char *hint,
+    struct error *err)
+{
+	return error_set(err, STATUS_NOT_FOUND, "store %s has no job %s; see"
+	    " nompd-sync jobs%s", jobs->name, id, hint);
+}
+
 /* Is it at work?  One that waits may be asked to end, too. */
 static bool
 is_running(const struct job *job)
@@ -382,8 +385,7 @@ jobs_abort(struct jobs *jobs, const char *id, const char *by,
 
 	rc = jobs_get(jobs, id, out, err);
 	if (rc == 0)
-		return error_set(err, STATUS_NOT_FOUND, "store %s has no job"
-		    " %s; see nompd-sync jobs", jobs->name, id);
+		return jobs_fail_unknown(jobs, id, "", err);
 	if (rc == -1 || !job_is_active(out))
 		return rc == -1 ? -1 : 0;
 	make_abort(&abort, jobs_now_ms(jobs), by, reason);

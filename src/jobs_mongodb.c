@@ -7,6 +7,7 @@
 
 #include "jobs_int.h"
 #include "mongodb_client.h"
+#include "store_mongodb_int.h"
 #include "xalloc.h"
 
 #define LEDGER "SyncJobs"
@@ -60,14 +61,6 @@ ledger_now_ms(struct jobs *base)
 	return mongodb_client_now_ms(&((struct jobs_mongodb *)base)->link);
 }
 
-/* libbson gives false only when a document would be too large for BSON. */
-static void
-must(bool is_appended)
-{
-	if (!is_appended)
-		xalloc_end();
-}
-
 static int
 append_document(bson_t *doc, const char *name, const uint8_t *data,
     size_t len, struct error *err)
@@ -76,7 +69,7 @@ append_document(bson_t *doc, const char *name, const uint8_t *data,
 
 	if (!bson_init_static(&part, data, len))
 		return error_set(err, STATUS_STORE, "%s is not BSON", name);
-	must(BSON_APPEND_DOCUMENT(doc, name, &part));
+	store_mongodb_must(BSON_APPEND_DOCUMENT(doc, name, &part));
 	return 0;
 }
 
@@ -98,7 +91,7 @@ ledger_add(struct jobs *base, const struct jobs_row *row, struct error *err)
 	bson_t doc = BSON_INITIALIZER;
 	int    rc;
 
-	must(BSON_APPEND_UTF8(&doc, "_id", row->id) &&
+	store_mongodb_must(BSON_APPEND_UTF8(&doc, "_id", row->id) &&
 	    BSON_APPEND_UTF8(&doc, "State", row->state) &&
 	    BSON_APPEND_DATE_TIME(&doc, "CreatedAt", row->created_at_ms) &&
 	    BSON_APPEND_DATE_TIME(&doc, "RenewedAt", row->renewed_at_ms));
@@ -121,16 +114,17 @@ select_jobs(bson_t *selector, const char *id, const char *const *states)
 
 	bson_init(selector);
 	if (id != NULL)
-		must(BSON_APPEND_UTF8(selector, "_id", id));
+		store_mongodb_must(BSON_APPEND_UTF8(selector, "_id", id));
 	if (states == NULL)
 		return;
-	must(BSON_APPEND_DOCUMENT_BEGIN(selector, "State", &condition) &&
-	    BSON_APPEND_ARRAY_BEGIN(&condition, "$in", &list));
+	store_mongodb_must(BSON_APPEND_DOCUMENT_BEGIN(selector, "State",
+	    &condition) && BSON_APPEND_ARRAY_BEGIN(&condition, "$in", &list));
 	for (i = 0; states[i] != NULL; i++) {
 		(void)bson_uint32_to_string(i, &position, text, sizeof(text));
-		must(BSON_APPEND_UTF8(&list, position, states[i]));
+		store_mongodb_must(BSON_APPEND_UTF8(&list, position,
+		    states[i]));
 	}
-	must(bson_append_array_end(&condition, &list) &&
+	store_mongodb_must(bson_append_array_end(&condition, &list) &&
 	    bson_append_document_end(selector, &condition));
 }
 
@@ -146,7 +140,7 @@ update(struct jobs_mongodb *jobs, const char *id, const char *const *before,
 	int	     rc;
 
 	select_jobs(&selector, id, before);
-	must(BSON_APPEND_DOCUMENT(&change, "$set", what));
+	store_mongodb_must(BSON_APPEND_DOCUMENT(&change, "$set", what));
 	if (mongoc_collection_update_one(jobs->ledger, &selector, &change,
 	    NULL, &reply, &cause))
 		rc = bson_iter_init_find(&iter, &reply, "matchedCount") &&
@@ -166,7 +160,7 @@ ledger_put(struct jobs *base, const struct jobs_row *row,
 	bson_t what = BSON_INITIALIZER;
 	int    rc;
 
-	must(BSON_APPEND_UTF8(&what, "State", row->state) &&
+	store_mongodb_must(BSON_APPEND_UTF8(&what, "State", row->state) &&
 	    BSON_APPEND_DATE_TIME(&what, "RenewedAt", row->renewed_at_ms));
 	rc = append_document(&what, "Data", row->data, row->data_len, err);
 	if (rc == 0)
@@ -183,7 +177,7 @@ ledger_set_abort(struct jobs *base, const struct jobs_row *row,
 	bson_t what = BSON_INITIALIZER;
 	int    rc;
 
-	must(BSON_APPEND_UTF8(&what, "State", row->state));
+	store_mongodb_must(BSON_APPEND_UTF8(&what, "State", row->state));
 	rc = append_document(&what, "Abort", row->abort, row->abort_len, err);
 	if (rc == 0)
 		rc = update((struct jobs_mongodb *)base, row->id, before,
@@ -192,48 +186,17 @@ ledger_set_abort(struct jobs *base, const struct jobs_row *row,
 	return rc;
 }
 
-static const char *
-text_of(const bson_t *doc, const char *name)
-{
-	bson_iter_t iter;
-
-	return bson_iter_init_find(&iter, doc, name) &&
-	    BSON_ITER_HOLDS_UTF8(&iter) ? bson_iter_utf8(&iter, NULL) : "";
-}
-
-static int64_t
-time_of(const bson_t *doc, const char *name)
-{
-	bson_iter_t iter;
-
-	return bson_iter_init_find(&iter, doc, name) &&
-	    BSON_ITER_HOLDS_DATE_TIME(&iter) ? bson_iter_date_time(&iter) : 0;
-}
-
-/* NULL when there is none. */
-static const uint8_t *
-document_of(const bson_t *doc, const char *name, size_t *len)
-{
-	const uint8_t *data = NULL;
-	bson_iter_t    iter;
-	uint32_t       bytes = 0;
-
-	if (bson_iter_init_find(&iter, doc, name) &&
-	    BSON_ITER_HOLDS_DOCUMENT(&iter))
-		bson_iter_document(&iter, &bytes, &data);
-	*len = bytes;
-	return data;
-}
-
 static void
 read_row(const bson_t *doc, struct jobs_row *row)
 {
-	row->id = text_of(doc, "_id");
-	row->state = text_of(doc, "State");
-	row->created_at_ms = time_of(doc, "CreatedAt");
-	row->renewed_at_ms = time_of(doc, "RenewedAt");
-	row->data = document_of(doc, "Data", &row->data_len);
-	row->abort = document_of(doc, "Abort", &row->abort_len);
+	size_t ignored;
+
+	row->id = mongodb_text(doc, "_id", &ignored);
+	row->state = mongodb_text(doc, "State", &ignored);
+	row->created_at_ms = mongodb_time(doc, "CreatedAt");
+	row->renewed_at_ms = mongodb_time(doc, "RenewedAt");
+	row->data = mongodb_document(doc, "Data", &row->data_len);
+	row->abort = mongodb_document(doc, "Abort", &row->abort_len);
 }
 
 static mongoc_cursor_t *

@@ -53,6 +53,9 @@ static const char schema[] =
     "PRAGMA application_id = " TEXT_OF(APPLICATION_ID) ";"
     "PRAGMA user_version = " TEXT_OF(SCHEMA_VERSION) ";";
 
+static const struct sqlite_db_form form = { APPLICATION_ID, SCHEMA_VERSION,
+	"no list of jobs" MOVE_IT };
+
 static void
 ledger_close(struct jobs *base)
 {
@@ -71,30 +74,6 @@ ledger_now_ms(struct jobs *base)
 	return clock_now_ms();
 }
 
-/* Is it a ledger of ours?  *is_new: it is empty. */
-static int
-check_schema(struct jobs_sqlite *jobs, bool *is_new, struct error *err)
-{
-	int64_t id, version, tables;
-
-	if (sqlite_db_number(jobs->db, &id, err, "PRAGMA application_id") ==
-	    -1 || sqlite_db_number(jobs->db, &version, err,
-	    "PRAGMA user_version") == -1 || sqlite_db_number(jobs->db,
-	    &tables, err, "SELECT count(*) FROM sqlite_master") == -1)
-		return -1;
-	*is_new = id == 0 && version == 0 && tables == 0;
-	if (*is_new)
-		return 0;
-	if (id != APPLICATION_ID)
-		return error_set(err, STATUS_STORE, "a SQLite file, but no"
-		    " list of jobs" MOVE_IT);
-	if (version > SCHEMA_VERSION)
-		return error_set(err, STATUS_STORE, "made by a newer program"
-		    " (schema %lld, this one knows %d); update this program",
-		    (long long)version, SCHEMA_VERSION);
-	return 0;
-}
-
 /* Two runs may do it at once.  A file of somebody else's stays as it is. */
 static int
 make_schema(struct jobs_sqlite *jobs, struct error *err)
@@ -102,11 +81,11 @@ make_schema(struct jobs_sqlite *jobs, struct error *err)
 	bool is_new;
 	int  rc;
 
-	if (check_schema(jobs, &is_new, err) == -1 ||
+	if (sqlite_db_check(jobs->db, &form, &is_new, err) == -1 ||
 	    sqlite_db_exec(jobs->db, "PRAGMA journal_mode = WAL", err) == -1 ||
 	    sqlite_db_exec(jobs->db, "BEGIN IMMEDIATE", err) == -1)
 		return -1;
-	rc = check_schema(jobs, &is_new, err);
+	rc = sqlite_db_check(jobs->db, &form, &is_new, err);
 	if (rc == 0 && is_new)
 		rc = sqlite_db_exec(jobs->db, schema, err);
 	if (rc == 0)
@@ -147,7 +126,7 @@ open_for_read(struct jobs_sqlite *jobs, struct error *err)
 	    SQLITE_OK)
 		return sqlite_db_fail(jobs->db, "opening it", err);
 	(void)sqlite3_busy_timeout(jobs->db, BUSY_TIMEOUT_MS);
-	if (check_schema(jobs, &is_new, err) == -1)
+	if (sqlite_db_check(jobs->db, &form, &is_new, err) == -1)
 		return -1;
 	if (is_new) {
 		(void)sqlite3_close_v2(jobs->db);

@@ -1,5 +1,4 @@
 #include <bson/bson.h>
-#include <sodium.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +6,7 @@
 #include "bson_member.h"
 #include "bson_path.h"
 #include "buf.h"
+#include "hash.h"
 #include "json_canonical.h"
 #include "json_ecma.h"
 #include "json_quote.h"
@@ -27,16 +27,17 @@
 
 /*
  * Invariants: members[0..n) belong to the objects that are open, outermost
- * first; path leads to the innermost one; out and hash are borrowed for a call.
+ * first; path leads to the innermost one; out is borrowed for a call.
  */
 struct json_canonical {
-	struct buf			*out;
-	struct buf			 piece;
-	struct crypto_hash_sha256_state *hash; /* NULL: all stays in out */
-	struct bson_member		*members;
-	size_t				 n;
-	size_t				 cap;
-	struct bson_path		 path;
+	struct buf	   *out;
+	struct buf	    piece;
+	struct hasher	   *hasher;
+	bool		    is_hashed; /* else all stays in out */
+	struct bson_member *members;
+	size_t		    n;
+	size_t		    cap;
+	struct bson_path    path;
 };
 
 static int level_write(struct json_canonical *canonical, const uint8_t *data,
@@ -45,7 +46,11 @@ static int level_write(struct json_canonical *canonical, const uint8_t *data,
 struct json_canonical *
 json_canonical_new(void)
 {
-	return xcalloc(1, sizeof(struct json_canonical));
+	struct json_canonical *canonical;
+
+	canonical = xcalloc(1, sizeof(*canonical));
+	canonical->hasher = hasher_new();
+	return canonical;
 }
 
 void
@@ -54,6 +59,7 @@ json_canonical_free(struct json_canonical *canonical)
 	if (canonical == NULL)
 		return;
 	buf_clear(&canonical->piece);
+	hasher_free(canonical->hasher);
 	free(canonical->members);
 	free(canonical);
 }
@@ -90,10 +96,9 @@ piece_pass(struct json_canonical *canonical, size_t min)
 {
 	struct buf *piece = canonical->out;
 
-	if (canonical->hash == NULL || piece->len < min)
+	if (!canonical->is_hashed || piece->len < min)
 		return;
-	(void)crypto_hash_sha256_update(canonical->hash, piece->data,
-	    piece->len);
+	hash_add(canonical->hasher, piece->data, piece->len);
 	piece->len = 0;
 }
 
@@ -312,8 +317,8 @@ members_sort(struct json_canonical *canonical, size_t first, struct error *err)
 	char		    fact[MAX_FACT_BYTES];
 	size_t		    i;
 
-	qsort(canonical->members + first, canonical->n - first,
-	    sizeof(*canonical->members), name_compare);
+	bson_members_sort(canonical->members + first, canonical->n - first,
+	    name_compare);
 	for (i = first + 1; i < canonical->n; i++) {
 		member = &canonical->members[i];
 		if (name_compare(member - 1, member) != 0)
@@ -432,7 +437,7 @@ json_canonical_append(struct json_canonical *canonical, const uint8_t *data,
 	size_t before = out->len;
 
 	canonical->out = out;
-	canonical->hash = NULL;
+	canonical->is_hashed = false;
 	if (document_write(canonical, data, len, err) == 0)
 		return 0;
 	out->len = before;
@@ -441,13 +446,15 @@ json_canonical_append(struct json_canonical *canonical, const uint8_t *data,
 
 int
 json_canonical_hash(struct json_canonical *canonical, const uint8_t *data,
-    size_t len, struct crypto_hash_sha256_state *hash, struct error *err)
+    size_t len, uint8_t hash[HASH_BYTES], struct error *err)
 {
 	canonical->piece.len = 0;
 	canonical->out = &canonical->piece;
-	canonical->hash = hash;
+	canonical->is_hashed = true;
+	hash_begin(canonical->hasher);
 	if (document_write(canonical, data, len, err) == -1)
 		return -1;
 	piece_pass(canonical, 1);
+	hash_end(canonical->hasher, hash);
 	return 0;
 }

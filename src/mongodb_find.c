@@ -63,12 +63,8 @@ mongodb_next(struct mongodb_cursor *cursor, const bson_t **doc,
 	bson_error_t cause;
 	char	    *doing;
 
-	if (cursor->is_over)
-		return 0;
 	if (mongoc_cursor_next(cursor->cursor, doc))
 		return 1;
-	/* The driver has an error for one that is asked again. */
-	cursor->is_over = true;
 	if (!mongoc_cursor_error(cursor->cursor, &cause))
 		return 0;
 	doing = xasprintf("reading %s",
@@ -166,6 +162,20 @@ mongodb_text(const bson_t *doc, const char *name, size_t *len)
 	return text;
 }
 
+const uint8_t *
+mongodb_document(const bson_t *doc, const char *name, size_t *len)
+{
+	const uint8_t *data = NULL;
+	bson_iter_t    iter;
+	uint32_t       bytes = 0;
+
+	if (bson_iter_init_find(&iter, doc, name) &&
+	    BSON_ITER_HOLDS_DOCUMENT(&iter))
+		bson_iter_document(&iter, &bytes, &data);
+	*len = bytes;
+	return data;
+}
+
 int
 mongodb_key(const struct mongodb_cursor *cursor, const bson_t *doc,
     const char **key, size_t *len, struct error *err)
@@ -189,18 +199,12 @@ int
 mongodb_record(const struct mongodb_cursor *cursor, const bson_t *doc,
     struct store_record *record, struct error *err)
 {
-	bson_iter_t iter;
 	const char *hash;
-	uint32_t    bytes = 0;
 	size_t	    len;
 
 	if (mongodb_key(cursor, doc, &record->key, &record->len, err) == -1)
 		return -1;
-	record->data = NULL;
-	if (bson_iter_init_find(&iter, doc, "Data") &&
-	    BSON_ITER_HOLDS_DOCUMENT(&iter))
-		bson_iter_document(&iter, &bytes, &record->data);
-	record->data_len = bytes;
+	record->data = mongodb_document(doc, "Data", &record->data_len);
 	record->version = mongodb_number(doc, "Version");
 	record->updated_at_ms = mongodb_time(doc, "UpdatedAt");
 	record->is_deleted = mongodb_is_true(doc, "IsDeleted");

@@ -31,15 +31,20 @@ print_result(const struct run_result *result, struct error *err)
 	return command_print(object, err);
 }
 
+static int (*const runs[COMMAND__MAX])(const struct options *opts,
+    struct run_result *result, struct error *err) = {
+	[COMMAND_RUN] = run_sync,
+	[COMMAND_RECONVERT] = run_reconvert,
+	[COMMAND_ROLLBACK] = run_rollback,
+};
+
 static int
 command_run(const struct options *opts, struct error *err)
 {
 	struct run_result result = { 0 };
 	int		  rc;
 
-	rc = opts->command == COMMAND_RECONVERT ?
-	    run_reconvert(opts, &result, err) : run_sync(opts, &result, err);
-	if (rc == -1)
+	if (runs[opts->command](opts, &result, err) == -1)
 		return -1;
 	rc = print_result(&result, err);
 	if (rc == 0 || opts->dry_run)
@@ -81,7 +86,7 @@ static int (*const commands[COMMAND__MAX])(const struct options *opts,
 	[COMMAND_JOBS] = command_jobs,
 	[COMMAND_ABORT] = command_abort,
 	[COMMAND_DIFF] = command_diff,
-	[COMMAND_ROLLBACK] = command_rollback,
+	[COMMAND_ROLLBACK] = command_run,
 	[COMMAND_PRUNE] = command_prune,
 	[COMMAND_VERIFY] = command_verify,
 	[COMMAND_EXPORT] = command_export,

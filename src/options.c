@@ -336,13 +336,28 @@ find_given(const struct parse *parse, size_t i, const char **name)
 	return options_variable(row->variable);
 }
 
-static void
+/* Of several rows with one flag, a flag that applies to none of them is the
+ * first one's, whose rule then says nothing. */
+static bool
+is_alone(const struct option_row *row)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < option_count; i++)
+		n += strcmp(option_rows[i].flag, row->flag) == 0;
+	return n == 1;
+}
+
+/* Faults a flag of another command; false: its value means nothing. */
+static bool
 check_applies(struct parse *parse, const struct option_row *row)
 {
 	const char *command;
 
-	if (parse->command == COMMAND__MAX || is_of_command(parse, row))
-		return;
+	if (is_of_command(parse, row))
+		return true;
+	if (parse->command == COMMAND__MAX)
+		return is_alone(row);
 	command = command_rows[parse->command].name;
 	if (command == NULL)
 		options_fault(parse, "%s does not apply to %s", row->flag,
@@ -350,6 +365,7 @@ check_applies(struct parse *parse, const struct option_row *row)
 	else
 		options_fault(parse, "%s does not apply to '%s'", row->flag,
 		    command);
+	return is_alone(row);
 }
 
 static void
@@ -364,10 +380,10 @@ set_values(struct parse *parse)
 		row = &option_rows[i];
 		if (!is_of_program(parse, row))
 			continue;
-		if (parse->flags[i] != NULL)
-			check_applies(parse, row);
 		if (row->fallback != NULL)
 			(void)row->set(parse->opts, row->fallback);
+		if (parse->flags[i] != NULL && !check_applies(parse, row))
+			continue;
 		value = find_given(parse, i, &name);
 		if (value != NULL)
 			want = row->set(parse->opts, value);

@@ -350,8 +350,9 @@ options_set_token_scope(struct options *opts, const char *value)
 const char *
 options_set_alg(struct options *opts, const char *value)
 {
-	if (strcmp(value, "ES384") != 0 && strcmp(value, "RS384") != 0)
-		return "want ES384 or RS384";
+	if (strcmp(value, "ES384") != 0 && strcmp(value, "RS384") != 0 &&
+	    strcmp(value, "Ed25519") != 0)
+		return "want ES384, RS384 or Ed25519";
 	opts->bulk.alg = value;
 	return NULL;
 }

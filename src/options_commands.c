@@ -12,7 +12,7 @@ const struct command_row command_rows[COMMAND__MAX] = {
 	[COMMAND_COPY] = { "copy", "", 0, 0,
 	    "copy a whole store into another one" },
 	[COMMAND_KEYGEN] = { "keygen", "", 0, 0,
-	    "make a key pair for SMART Backend Services" },
+	    "make a key pair for SMART Backend Services, or for seals" },
 	[COMMAND_STATUS] = { "status", " [JOB]", 0, 1,
 	    "show the active job, or the last one, and whether the last "
 	    "finished run is new enough" },

@@ -220,12 +220,14 @@ const char *options_set_tombstones_age(struct options *opts,
     const char *value);
 const char *options_set_states_age(struct options *opts, const char *value);
 const char *options_set_repair(struct options *opts, const char *value);
+const char *options_set_head(struct options *opts, const char *value);
 const char *options_set_seal_key_file(struct options *opts,
     const char *value);
 void options_check_show(struct parse *parse);
 void options_check_diff(struct parse *parse);
 void options_check_rollback(struct parse *parse);
 void options_check_prune(struct parse *parse);
+void options_check_verify(struct parse *parse);
 void options_check_export(struct parse *parse);
 
 #endif

@@ -154,6 +154,8 @@ check(struct parse *parse)
 		options_check_rollback(parse);
 	else if (parse->command == COMMAND_PRUNE)
 		options_check_prune(parse);
+	else if (parse->command == COMMAND_VERIFY)
+		options_check_verify(parse);
 	else if (parse->command == COMMAND_EXPORT)
 		options_check_export(parse);
 }
@@ -173,12 +175,12 @@ help(FILE *out)
 
 static const struct status_row statuses[] = {
 	{ STATUS_OK, "done" },
-	{ STATUS_STALE, "status: the last finished run is too old, or there "
-	    "is none" },
+	{ STATUS_STALE, "status: no finished run, or too old a one; verify: "
+	    "findings" },
 	{ STATUS_USAGE, "usage or configuration error" },
 	{ STATUS_HELD, "held by the guard: too many deletions" },
-	{ STATUS_NOT_FOUND, "show: no such record; status, abort: no such "
-	    "job, or none that is active" },
+	{ STATUS_NOT_FOUND, "there is no such record, version or job, or no "
+	    "job that is active" },
 	{ STATUS_UNAVAILABLE, "no usable answer from the upstream" },
 	{ STATUS_UNBALANCED, "the run does not add up; nothing was published" },
 	{ STATUS_MEMORY, "out of memory" },

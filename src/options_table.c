@@ -49,7 +49,7 @@ const struct option_row option_rows[] = {
 	    options_set_dry_run, FOR_WRITERS,
 	    "Print the result there would be; write nothing." },
 	{ "--plan", "NOMPD_PLAN", "[=FILE]", NULL,
-	    options_set_plan, FOR_WRITERS,
+	    options_set_plan, FOR_WRITERS & ~FOR_PRUNE,
 	    "List every change as a JSON line, in FILE or, without FILE or "
 	    "with -, on standard error." },
 	{ "--max-delete", "NOMPD_MAX_DELETE", " N|N%", "20%",
@@ -101,6 +101,9 @@ const struct option_row option_rows[] = {
 	    "prune: remove former states that were replaced longer ago." },
 	{ "--repair", NULL, NULL, NULL, options_set_repair, FOR_VERIFY,
 	    "verify: mend what can be derived: hashes, indexes, outputs." },
+	{ "--head", NULL, " DIGEST", NULL, options_set_head, FOR_VERIFY,
+	    "verify --history: the digest of an entry, which the history must "
+	    "have." },
 	{ "--since", NULL, " VERSION", NULL, options_set_since_version,
 	    FOR_EXPORT,
 	    "export: only what changed since a version, tombstones "
@@ -184,12 +187,15 @@ const struct option_row option_rows[] = {
 	{ "--private-key-file", "NOMPD_PRIVATE_KEY_FILE", " FILE", NULL,
 	    options_set_private_key_file, FOR_RUN | FOR_KEYGEN,
 	    "The client's private key (JWK, ES384 or RS384); keygen writes it, "
-	    "to nompd-key.json by default." },
+	    "to nompd-key.json by default, one for Ed25519 to "
+	    "nompd-seal-key.json." },
 	{ "--public-jwks-file", "NOMPD_PUBLIC_JWKS_FILE", " FILE",
 	    "nompd-jwks.json", options_set_public_jwks_file, FOR_KEYGEN,
-	    "keygen: the public JWK Set, to be registered at the server." },
+	    "keygen: the public JWK Set, to be registered at the server, or "
+	    "to check signatures with." },
 	{ "--alg", "NOMPD_ALG", " ALG", "ES384", options_set_alg, FOR_KEYGEN,
-	    "keygen: the key's algorithm: ES384 or RS384." },
+	    "keygen: the key's algorithm: ES384 or RS384 for a client of SMART "
+	    "Backend Services, Ed25519 for --seal-key-file." },
 	{ "--token-url", "NOMPD_TOKEN_URL", " URL", NULL,
 	    options_set_token_url, FOR_RUN,
 	    "bulk: the token endpoint; without it what the server's "

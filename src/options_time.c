@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "collection.h"
+#include "hash.h"
 #include "instant.h"
 #include "job.h"
 #include "number.h"
@@ -131,6 +132,21 @@ options_set_seal_key_file(struct options *opts, const char *value)
 	return NULL;
 }
 
+const char *
+options_set_head(struct options *opts, const char *value)
+{
+	uint8_t hash[HASH_BYTES];
+	char	text[HASH_TEXT_BYTES];
+
+	if (hash_parse(value, strlen(value), hash) == -1)
+		return "want a digest of 64 hex digits";
+	hash_format(hash, text);
+	if (strcmp(text, value) != 0)
+		return "want a digest of 64 hex digits, lower case";
+	opts->head = value;
+	return NULL;
+}
+
 /* Can a store have a collection of that name? */
 static void
 check_collection(struct parse *parse, const char *name)
@@ -204,6 +220,18 @@ options_check_prune(struct parse *parse)
 		return;
 	options_fault(parse, "prune: want at least one of --history-older-than,"
 	    " --tombstones-older-than and --states-older-than");
+}
+
+void
+options_check_verify(struct parse *parse)
+{
+	const struct options *opts = parse->opts;
+
+	if (options_is_given(parse, "--head") && !opts->with_history)
+		options_fault(parse, "--head: want --history with it");
+	if (opts->repair && opts->with_history)
+		options_fault(parse, "--repair: want it without --history:"
+		    " the history cannot be repaired");
 }
 
 void

@@ -2,6 +2,7 @@
 #include <bson/bson.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -9,60 +10,12 @@
 #include "clock.h"
 #include "collection.h"
 #include "etag.h"
-#include "query.h"
-#include "service.h"
+#include "page_diff_int.h"
+#include "seal.h"
 #include "words.h"
 
 /* Items are gathered up to here before they are sent. */
 #define PIECE_BYTES 65536
-#define SINCE_RULE "sinceVersion: want a whole number from 0 to " \
-	"9223372036854775807, once."
-
-struct question {
-	const char *collection;
-	const char *tag;       /* that ETags have for it */
-	bool	    has_since; /* false: every live record */
-	int64_t	    since;
-};
-
-/* What is asked for in the query.  1 = understood, 0 = refused, and answered
- * so. */
-static int
-read_question(struct exchange *exchange, struct question *question)
-{
-	int rc;
-
-	*question = (struct question){ 0 };
-	rc = query_get_int64(exchange->request->query, "sinceVersion",
-	    &question->since);
-	if (rc == -1) {
-		response_error(&exchange->response, 400, SINCE_RULE);
-		return 0;
-	}
-	question->has_since = rc == 1;
-	if (question->has_since)
-		(void)snprintf(exchange->question, MAX_QUESTION_TEXT,
-		    " sinceVersion=%" PRId64, question->since);
-	return 1;
-}
-
-/*
- * The version, when it was published (a store that was begun anew counts from
- * 1 again), and the question.
- */
-static void
-make_etag(const struct question *question,
-    const struct store_versions *versions, char opaque[MAX_ETAG_TEXT])
-{
-	char since[32] = "all";
-
-	if (question->has_since)
-		(void)snprintf(since, sizeof(since), "%" PRId64,
-		    question->since);
-	(void)snprintf(opaque, MAX_ETAG_TEXT, "%" PRId64 ".%" PRIx64 ".%s.%s",
-	    versions->finished, (uint64_t)versions->finished_at_ms,
-	    question->tag, since);
-}
 
 /* The records of a run have one time: it is not written anew for each. */
 struct last_time {
@@ -151,7 +104,7 @@ write_body(struct sink *sink, struct store *store,
 	char		     head[64];
 	int		     len, rc = 0;
 
-	/* Before the first run is finished there is nothing to show. */
+	/* Before the first finished run there is nothing to show. */
 	if (version > 0 && store_changes_open(store,
 	    question->collection, question->since, question->has_since,
 	    &cursor, err) == -1)
@@ -203,37 +156,76 @@ write_list(struct exchange *exchange, struct store *store,
 	return rc == -1 ? -1 : 0;
 }
 
+/* A consumer proves by it that it holds that version: with the full list goes
+ * the digest of what is in it, when the run has sealed that. */
+static int
+add_digest(struct response *response, struct store *store,
+    const struct question *question, int64_t version, struct error *err)
+{
+	char	 digest[HASH_TEXT_BYTES], number[32];
+	uint8_t *seal;
+	size_t	 len;
+
+	if (question->has_since || version == 0)
+		return 0;
+	if (store_seal_get(store, version, &seal, &len, err) == -1)
+		return -1;
+	if (seal_data_digest(seal, len, question->collection, digest) == 1) {
+		(void)snprintf(number, sizeof(number), "%" PRId64, version);
+		response_header(response, "Digest-Version", number);
+		response_header(response, "Digest-SHA256", digest);
+	}
+	free(seal);
+	return 0;
+}
+
+static int
+write_answer(struct exchange *exchange, struct store *store,
+    const struct question *question, const char *etag,
+    const struct shown *shown, struct error *err)
+{
+	struct sink sink = { &exchange->response, NULL, { 0 } };
+
+	if (exchange->response.is_head)
+		return 0;
+	if (!question->has_since && !question->has_as_of &&
+	    exchange->service->is_lasting)
+		return write_list(exchange, store, question, etag,
+		    shown->version, err);
+	store_view(store, shown->view);
+	return write_body(&sink, store, question, shown->version, err) == -1 ?
+	    -1 : 0;
+}
+
 static int
 answer(struct exchange *exchange, struct store *store,
     const struct question *question, struct error *err)
 {
-	struct response	     *response = &exchange->response;
-	struct sink	      sink = { response, NULL, { 0 } };
-	struct store_versions versions;
-	char		      opaque[MAX_ETAG_TEXT], etag[MAX_ETAG_TEXT + 8];
-	char		      time[CLOCK_TEXT_BYTES];
-	bool		      is_known;
+	struct response *response = &exchange->response;
+	struct shown	 shown;
+	char		 opaque[MAX_ETAG_TEXT], etag[MAX_ETAG_TEXT + 8];
+	char		 time[CLOCK_TEXT_BYTES];
+	bool		 is_known;
+	int		 rc;
 
-	if (store_versions_get(store, &versions, err) == -1)
-		return -1;
-	make_etag(question, &versions, opaque);
+	rc = page_question_find(exchange, store, question, &shown, err);
+	if (rc != 1)
+		return rc;
+	page_question_etag(question, &shown, opaque);
 	(void)snprintf(etag, sizeof(etag), "W/\"%s\"", opaque);
 	is_known = etag_matches(exchange->request->validator, opaque);
 	response_start(response, is_known ? 304 : 200,
 	    is_known ? NULL : "application/json", "private, no-cache");
 	response_header(response, "ETag", etag);
-	if (versions.finished > 0) {
-		clock_format_http(versions.finished_at_ms, time);
+	if (shown.version > 0) {
+		clock_format_http(shown.at_ms, time);
 		response_header(response, "Last-Modified", time);
 	}
+	if (add_digest(response, store, question, shown.version, err) == -1)
+		return -1;
 	response_body(response);
-	if (is_known || response->is_head)
-		return 0;
-	if (!question->has_since && exchange->service->is_lasting)
-		return write_list(exchange, store, question, opaque,
-		    versions.finished, err);
-	return write_body(&sink, store, question, versions.finished, err) ==
-	    -1 ? -1 : 0;
+	return is_known ? 0 : write_answer(exchange, store, question, opaque,
+	    &shown, err);
 }
 
 /* The one of the collections that the type names in whatever case, or NULL. */
@@ -291,7 +283,7 @@ page_diff(struct exchange *exchange, struct error *err)
 	struct store   *store;
 	int		rc;
 
-	if (read_question(exchange, &question) == 0)
+	if (page_question_read(exchange, &question) == 0)
 		return 0;
 	if (service_begin(exchange->service, &store, err) == -1)
 		return -1;

@@ -140,6 +140,28 @@ append_last(struct buf *out, struct store *store, struct error *err)
 	return rc == -1 ? -1 : 0;
 }
 
+/* From when on the store can tell how it was, and what has changed since. */
+static int
+append_reach(struct buf *out, struct store *store, struct error *err)
+{
+	struct store_versions versions;
+
+	if (store_versions_get(store, &versions, err) == -1)
+		return -1;
+	if (versions.finished == 0)
+		return 0;
+	metrics_head(out, "nompd_horizon_version", NULL,
+	    "Changes are complete since this version, or a later one.");
+	metrics_number(out, "nompd_horizon_version", NULL, versions.horizon);
+	if (versions.states_from > versions.finished)
+		return 0;
+	metrics_head(out, "nompd_states_from_version", NULL,
+	    "The oldest version that can be shown.");
+	metrics_number(out, "nompd_states_from_version", NULL,
+	    versions.states_from);
+	return 0;
+}
+
 int
 page_metrics(struct exchange *exchange, struct error *err)
 {
@@ -151,6 +173,8 @@ page_metrics(struct exchange *exchange, struct error *err)
 	if (service_begin(exchange->service, &store, err) == -1)
 		return -1;
 	rc = append_last(&text, store, err);
+	if (rc == 0)
+		rc = append_reach(&text, store, err);
 	if (rc == 0)
 		rc = append_counts(&text, store, err);
 	service_end(exchange->service, rc == -1);

@@ -20,6 +20,7 @@ static const struct {
 	{ 404, "Not Found" },
 	{ 405, "Method Not Allowed" },
 	{ 409, "Conflict" },
+	{ 410, "Gone" },
 	{ 414, "URI Too Long" },
 	{ 422, "Unprocessable Content" },
 	{ 500, "Internal Server Error" },

@@ -11,6 +11,7 @@
 #include "plan_print.h"
 #include "report.h"
 #include "run_int.h"
+#include "seal.h"
 #include "secret.h"
 #include "source.h"
 #include "stop.h"
@@ -20,25 +21,43 @@
 
 /* A dry run takes no lease: it may run beside a run. */
 static int
-open_store(struct run *run, enum store_mode mode, struct error *err)
+open_store(struct run *run, struct error *err)
 {
-	if (store_open(&run->opts->store, mode, &run->store, err) == -1)
+	if (store_open(&run->opts->store, run->mode, &run->store, err) == -1)
 		return -1;
 	return run->opts->dry_run ? 0 : run_job_begin(run, err);
 }
 
+/* A dry run makes no history. */
+static int
+read_seal_key(struct run *run, struct error *err)
+{
+	if (run->opts->seal_key_file == NULL || run->opts->dry_run)
+		return 0;
+	return seal_key_read(run->opts->seal_key_file, &run->seal_key, err);
+}
+
 int
-run_open(struct run *run, enum store_mode mode, struct error *err)
+run_open(struct run *run, struct error *err)
 {
 	if (run->opts->plan && plan_print_check(run->opts->plan_file, err) ==
 	    -1)
 		return -1;
+	if (read_seal_key(run, err) == -1)
+		return -1;
 	/* The store first: a run that may not run fetches nothing. */
-	if (open_store(run, mode, err) == -1 ||
+	if (open_store(run, err) == -1 ||
 	    stage_open(&run->stage, err) == -1)
 		return -1;
 	run->output = output_new(run->stage, &run->unresolved);
 	return 0;
+}
+
+int
+run_open_update(struct run *run, struct error *err)
+{
+	run->mode = run->opts->dry_run ? STORE_PEEK : STORE_UPDATE;
+	return run_open(run, err);
 }
 
 void
@@ -49,6 +68,15 @@ run_add(struct run *run, enum collection collection)
 	tally->name = collection_name(collection);
 	tally->list = (int)collection;
 	tally->is_output = collection >= COLLECTION_RAW_MAX;
+}
+
+void
+run_add_member(struct run *run, const char *name, const bson_t *member)
+{
+	if (run->members == NULL)
+		run->members = bson_new();
+	if (!BSON_APPEND_DOCUMENT(run->members, name, member))
+		xalloc_end();
 }
 
 /* All lists into the stage, the authorizations converted on their way. */
@@ -132,9 +160,8 @@ run_plan(struct run *run, size_t first, struct error *err)
 	return 0;
 }
 
-/* The version that the run has or, when it is dry, would have. */
-static int
-take_version(struct run *run, int64_t now_ms, struct error *err)
+int
+run_take_version(struct run *run, int64_t now_ms, struct error *err)
 {
 	struct store_versions versions;
 
@@ -190,10 +217,39 @@ balance_of(const struct run *run, int64_t now_ms)
 	};
 }
 
+/* The entry, whose tallies are made, with its seal; digest becomes its own. */
 static int
-write_history(struct run *run, struct error *err)
+put_history(struct run *run, bool has_parts, struct store_history *entry,
+    char digest[HASH_TEXT_BYTES], struct error *err)
 {
-	struct balance	     balance = balance_of(run, 0);
+	struct seal_input input = {
+		.store = run->store,
+		.tallies = run->tallies,
+		.count = run->count,
+		.has_parts = has_parts,
+		.key = run->seal_key,
+	};
+	struct balance balance = balance_of(run, 0);
+	bson_t	       seal;
+	int	       rc;
+
+	rc = seal_make(&input, entry, &seal, err);
+	entry->seal = bson_get_data(&seal);
+	entry->seal_len = seal.len;
+	if (rc == 0)
+		rc = store_history_put(run->store, entry, err);
+	if (rc == 0)
+		rc = balance_history(&balance, entry, err);
+	if (rc == 0)
+		seal_chain(entry, digest);
+	bson_destroy(&seal);
+	return rc;
+}
+
+static int
+write_history(struct run *run, char digest[HASH_TEXT_BYTES],
+    struct error *err)
+{
 	bson_t		     tallies;
 	int		     rc;
 	struct store_history entry = {
@@ -202,23 +258,24 @@ write_history(struct run *run, struct error *err)
 		.duration_ms = run->result->duration_ms,
 	};
 
-	rc = history_write(run->stage, run->store, run->tallies, run->count,
-	    &entry, run->bulk, &tallies, err);
-	if (rc == 0)
-		rc = balance_history(&balance, &entry, err);
+	rc = history_make(run->stage, run->store, run->tallies, run->count,
+	    &entry, run->members, &tallies, err);
+	if (rc != -1)
+		rc = put_history(run, rc == 1, &entry, digest, err);
 	bson_destroy(&tallies);
 	return rc;
 }
 
-/* The history entry, and then the flip: all of the run at once. */
-static int
-publish(struct run *run, struct error *err)
+int
+run_publish(struct run *run, struct error *err)
 {
 	struct run_result *result = run->result;
+	char		   digest[HASH_TEXT_BYTES];
 
 	result->duration_ms = clock_monotonic_ms() - run->started_ms;
 	run_stage(run, JOB_STAGE_PUBLISHING);
-	if (write_history(run, err) == -1 || run_job_check(run, err) == -1 ||
+	if (write_history(run, digest, err) == -1 ||
+	    run_job_check(run, err) == -1 ||
 	    stop_check(STATUS_STORE, err) == -1)
 		return -1;
 	log_progress("publishing version %" PRId64, result->version);
@@ -226,14 +283,15 @@ publish(struct run *run, struct error *err)
 		return -1;
 	stop_ignore_signals();
 	log_progress_end();
-	log_info("version %" PRId64 " is published", result->version);
+	/* Who keeps the digest elsewhere can tell later that nothing before it
+	 * was changed (nompd-sync verify --history --head). */
+	log_info("version %" PRId64 " is published; its history entry has the"
+	    " digest %s", result->version, digest);
 	return 0;
 }
 
-/* What another run has written meanwhile, which has taken the lease, adds up to
- * nothing here. */
-static int
-explain(struct run *run, struct error *err)
+int
+run_fail_unbalanced(struct run *run, struct error *err)
 {
 	struct error lost;
 
@@ -259,7 +317,7 @@ run_apply(struct run *run, struct error *err)
 		return -1;
 	if (balance_plan(&balance, err) == -1 ||
 	    guard_check(run->tallies, run->count, run->opts->max_delete,
-	    err) == -1 || take_version(run, now_ms, err) == -1)
+	    err) == -1 || run_take_version(run, now_ms, err) == -1)
 		return -1;
 	if (run->opts->dry_run) {
 		run->result->duration_ms = clock_monotonic_ms() -
@@ -271,8 +329,8 @@ run_apply(struct run *run, struct error *err)
 		return -1;
 	run_stage(run, JOB_STAGE_CHECKING);
 	if (balance_records(&balance, err) == -1)
-		return explain(run, err);
-	return publish(run, err);
+		return run_fail_unbalanced(run, err);
+	return run_publish(run, err);
 }
 
 static void
@@ -321,16 +379,18 @@ run_end(struct run *run, int rc, const struct error *err)
 	has_versions = run->store != NULL && wants_versions(run, rc, err) &&
 	    store_versions_get(run->store, &versions, &ignored) == 0;
 	store_close(run->store);
+	seal_key_free(run->seal_key);
 	job_keeper_close(run->keeper);
 	if (!run->opts->dry_run)
 		report_run(run->opts, &run->job,
 		    has_versions ? &versions : NULL);
 	job_clear(&run->job);
+	bson_destroy(run->members);
 	free(run);
 	return rc;
 }
 
-static struct run *
+struct run *
 run_new(const struct options *opts, const char *command,
     struct run_result *result)
 {
@@ -354,8 +414,9 @@ run_api(struct run *run, struct error *err)
 		run_add(run, i);
 	/* All lists complete and converted, or nothing happens.  Plans refer
 	 * to activities, so that all of these must be there. */
-	if (fetch(run, err) == -1 || convert_from(run, PLAN_DEFINITIONS,
-	    TREATMENT_GROUPS, false, err) == -1 ||
+	if (run_open(run, err) == -1 || fetch(run, err) == -1 ||
+	    convert_from(run, PLAN_DEFINITIONS, TREATMENT_GROUPS, false,
+	    err) == -1 ||
 	    stage_finish(run->stage, REIMBURSEMENT_GROUPS, err) == -1)
 		return -1;
 	/* What is to be done, raw and converted; still nothing is written. */
@@ -372,10 +433,8 @@ run_sync(const struct options *opts, struct run_result *result,
 	struct run *run = run_new(opts, "run", result);
 	int	    rc;
 
-	rc = run_open(run, opts->dry_run ? STORE_DRY : STORE_WRITE, err);
-	if (rc == 0)
-		rc = opts->mode == MODE_BULK ? run_bulk(run, err) :
-		    run_api(run, err);
+	run->mode = opts->dry_run ? STORE_DRY : STORE_WRITE;
+	rc = opts->mode == MODE_BULK ? run_bulk(run, err) : run_api(run, err);
 	return run_end(run, rc, err);
 }
 
@@ -389,7 +448,7 @@ run_reconvert(const struct options *opts, struct run_result *result,
 	run_add(run, TREATMENT_GROUPS);
 	run_add(run, REIMBURSEMENT_GROUPS);
 	/* There is nothing to convert in a store that is not there. */
-	rc = run_open(run, opts->dry_run ? STORE_PEEK : STORE_UPDATE, err);
+	rc = run_open_update(run, err);
 	if (rc == 0)
 		rc = store_begin(run->store, err);
 	if (rc == 0)

@@ -8,6 +8,7 @@
 #include "collection.h"
 #include "fhir.h"
 #include "hash.h"
+#include "history.h"
 #include "limit.h"
 #include "log.h"
 #include "planned.h"
@@ -241,7 +242,7 @@ run_export(struct run *run, struct bulk *bulk, struct error *err)
 	if (store_begin(run->store, err) == -1 ||
 	    run_plan(run, 0, err) == -1 || convert(run, bulk, err) == -1)
 		return -1;
-	run->bulk = bulk_note(bulk);
+	run_add_member(run, HISTORY_BULK, bulk_note(bulk));
 	/* Guard, version, writes, history with the bookmark; all visible. */
 	return run_apply(run, err);
 }
@@ -254,12 +255,16 @@ run_bulk(struct run *run, struct error *err)
 	size_t	     i;
 	int	     rc;
 
-	rc = bulk_open(run->opts, run->store, run->stage,
-	    &run->job, &bulk, err);
+	/* What is no good makes no job. */
+	rc = bulk_new(run->opts, &bulk, err);
+	if (rc == 0)
+		rc = run_open(run, err);
+	if (rc == 0)
+		rc = bulk_open(bulk, run->store, run->stage, &run->job, err);
 	if (rc == 0)
 		rc = run_export(run, bulk, err);
 	/* What it has written goes before the journal is written to. */
-	if (rc == -1)
+	if (rc == -1 && run->store != NULL)
 		(void)store_end(run->store, &ignored);
 	/* The tallies have names of it; the result needs none. */
 	run_note(run);

@@ -13,6 +13,7 @@
 #include "tally.h"
 
 struct job_keeper;
+struct seal_key;
 
 /*
  * tallies are the collections of the run in the order in which they are
@@ -21,13 +22,16 @@ struct job_keeper;
  */
 struct run {
 	const struct options *opts;
+	enum store_mode	      mode;
 	struct store	     *store;
 	struct stage	     *stage;
 	struct output	     *output;
 	struct tally	      tallies[MAX_LISTS];
 	size_t		      count;
 	uint64_t	      unresolved; /* of the conversion */
-	const bson_t	     *bulk;	  /* for the history; NULL: none */
+	bson_t		     *members;	  /* of the history entry, beside the
+					   * collections; NULL: none */
+	struct seal_key	     *seal_key;	  /* NULL: the entry is not signed */
 	struct run_result    *result;
 	int64_t		      started_ms; /* monotonic */
 	struct job	      job;
@@ -36,10 +40,17 @@ struct run {
 	int64_t		      next_note_ms; /* monotonic */
 };
 
+/* A run that begins now; run_end() frees it. */
+struct run *run_new(const struct options *opts, const char *command,
+    struct run_result *result);
 /* Opens the store, takes its lease (but for a dry run), makes the stage. */
-int run_open(struct run *run, enum store_mode mode, struct error *err);
+int run_open(struct run *run, struct error *err);
+/* The same of a store that has to be there. */
+int run_open_update(struct run *run, struct error *err);
 /* Adds one of the five collections. */
 void run_add(struct run *run, enum collection collection);
+/* The history entry gets a member of that name, which is copied. */
+void run_add_member(struct run *run, const char *name, const bson_t *member);
 /*
  * Converts what is staged in the lists of the three raw collections, or from
  * the store when from_store.  The outputs are staged then.
@@ -49,6 +60,16 @@ int run_convert(struct run *run, bool from_store, struct error *err);
 int run_plan(struct run *run, size_t first, struct error *err);
 /* From a complete plan to the end: guard, version, writes, history, flip. */
 int run_apply(struct run *run, struct error *err);
+
+/* The steps of run_apply() that other runs have, too: */
+/* The version that the run has or, when it is dry, would have. */
+int run_take_version(struct run *run, int64_t now_ms, struct error *err);
+/* Gives -1.  What another run has written meanwhile, which has taken the lease,
+ * adds up to nothing: err says so then. */
+int run_fail_unbalanced(struct run *run, struct error *err);
+/* The history entry, and then the flip: all of the run at once. */
+int run_publish(struct run *run, struct error *err);
+
 /* Frees what the run has; fills the result when rc is 0, and gives rc. */
 int run_end(struct run *run, int rc, const struct error *err);
 

@@ -19,7 +19,7 @@ note_tally(struct job *job, const struct tally *tally)
 {
 	struct job_count *count = job_count_of(job, tally->name);
 
-	if (tally->is_output)
+	if (tally->is_output || tally->is_restored)
 		count->fetched = -1;
 	count->processed = (int64_t)(tally->added + tally->updated +
 	    tally->unchanged + tally->deleted + tally->stale);

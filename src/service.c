@@ -24,6 +24,7 @@ service_begin(struct service *service, struct store **out, struct error *err)
 		close_store(service);
 		return -1;
 	}
+	store_view(service->store, 0);
 	*out = service->store;
 	return 0;
 }

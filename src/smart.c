@@ -35,13 +35,39 @@ check_config(const struct smart_config *config, struct error *err)
 	    config->token_url, !url_is_https(config->base), err);
 }
 
-/* Asks the server for what the configuration leaves open. */
-static int
-complete(struct smart *smart, const struct smart_config *config,
+int
+smart_new(const struct smart_config *config, struct smart **out,
+    struct error *err)
+{
+	struct smart *smart;
+
+	*out = NULL;
+	if (check_config(config, err) == -1)
+		return -1;
+	smart = xcalloc(1, sizeof(*smart));
+	smart->base = xstrdup(config->base);
+	smart->client_id = xstrdup(config->client_id);
+	if (jwk_read(config->key_file, &smart->key, err) == -1) {
+		smart_close(smart);
+		return -1;
+	}
+	*out = smart;
+	return 0;
+}
+
+int
+smart_open(struct smart *smart, const struct smart_config *config,
     struct error *err)
 {
 	struct smart_found found = { .token_url = NULL };
 
+	smart->http = (struct http_config){
+		.ca_file = config->http->ca_file,
+		.retries = config->http->retries,
+		.retried = config->http->retried,
+		.timeout_ms = config->http->timeout_ms,
+	};
+	/* What the configuration leaves open. */
 	if ((config->token_url == NULL || config->scope == NULL) &&
 	    smart_discover(smart, &found, err) == -1) {
 		if (config->token_url == NULL)
@@ -59,32 +85,6 @@ complete(struct smart *smart, const struct smart_config *config,
 	smart->token_url = found.token_url;
 	smart->scope = config->scope != NULL ? xstrdup(config->scope) :
 	    smart_scope_make(config->types, config->n_types, found.is_v1);
-	return 0;
-}
-
-int
-smart_open(const struct smart_config *config, struct smart **out,
-    struct error *err)
-{
-	struct smart *smart;
-
-	*out = NULL;
-	if (check_config(config, err) == -1)
-		return -1;
-	smart = xcalloc(1, sizeof(*smart));
-	smart->base = xstrdup(config->base);
-	smart->client_id = xstrdup(config->client_id);
-	smart->http = (struct http_config){
-		.ca_file = config->http->ca_file,
-		.retries = config->http->retries,
-		.timeout_ms = config->http->timeout_ms,
-	};
-	if (jwk_read(config->key_file, &smart->key, err) == -1 ||
-	    complete(smart, config, err) == -1) {
-		smart_close(smart);
-		return -1;
-	}
-	*out = smart;
 	return 0;
 }
 

@@ -124,6 +124,31 @@ sqlite_db_number(sqlite3 *db, int64_t *out, struct error *err,
 	return rc == -1 ? -1 : 0;
 }
 
+int
+sqlite_db_check(sqlite3 *db, const struct sqlite_db_form *form, bool *is_new,
+    struct error *err)
+{
+	int64_t id, version, tables;
+
+	*is_new = false;
+	if (sqlite_db_number(db, &id, err, "PRAGMA application_id") == -1 ||
+	    sqlite_db_number(db, &version, err, "PRAGMA user_version") == -1 ||
+	    sqlite_db_number(db, &tables, err,
+	    "SELECT count(*) FROM sqlite_master") == -1)
+		return -1;
+	*is_new = id == 0 && version == 0 && tables == 0;
+	if (*is_new)
+		return 0;
+	if (id != form->application_id)
+		return error_set(err, STATUS_STORE, "a SQLite file, but %s",
+		    form->foreign);
+	if (version > form->version)
+		return error_set(err, STATUS_STORE, "made by a newer program"
+		    " (schema %lld, this one knows %lld); update this program",
+		    (long long)version, (long long)form->version);
+	return 0;
+}
+
 /* Binding fails only for want of memory or a wrong index, a mistake here. */
 void
 sqlite_db_bind_text(sqlite3_stmt *statement, int index, const char *text,

@@ -39,6 +39,7 @@ store_open(const struct store_place *place, enum store_mode mode,
 	if (ops == NULL || ops->open(place, mode, out, err) == -1)
 		return -1;
 	(*out)->ops = ops;
+	(*out)->is_writer = mode == STORE_WRITE || mode == STORE_UPDATE;
 	store_trace_init(&(*out)->trace);
 	return 0;
 }
@@ -71,7 +72,8 @@ store_lease_try(struct store *store, char holder[MAX_HOLDER_TEXT],
 	store_trace_step(store, "lease", "");
 	rc = store_named(store, store->ops->lease_try(store, holder, err),
 	    err);
-	return rc == 1 && store_upgrade(store, err) == -1 ? -1 : rc;
+	return rc == 1 && store->is_writer && store_upgrade(store, err) == -1 ?
+	    -1 : rc;
 }
 
 int

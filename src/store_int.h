@@ -107,6 +107,8 @@ struct store_ops {
 	    const char *end, struct error *err);
 	int (*prune)(struct store *store, const struct store_prune *what,
 	    struct store_pruned *out, struct error *err);
+	int (*check)(struct store *store, bool mends, fault_fn found,
+	    void *ctx, struct error *err);
 	void (*cursor_close)(struct store_cursor *cursor);
 	int (*publish)(struct store *store, struct error *err);
 };
@@ -126,11 +128,11 @@ const void *store_module_get(const char *file, const char *symbol,
 #define MONGODB_MODULE "nompd-mongodb.so"
 
 /*
- * Each kind's own structs begin with these.  The front fills ops, trace and
- * the last key; the kinds fill name (heap; freed by their close) and count:
- * written are the records, entries and parts of the history that were written;
- * of records by what the database says, not by what was asked for; adopted as
- * in store_adopted().
+ * Each kind's own structs begin with these.  The front fills ops, trace,
+ * is_writer and the last key; the kinds fill name (heap; freed by their close)
+ * and count: written are the records, entries and parts of the history that
+ * were written; of records by what the database says, not by what was asked
+ * for; adopted as in store_adopted().
  */
 struct store_trace {
 	bool	 is_logging; /* NOMPD_STORE_TRACE */
@@ -143,6 +145,7 @@ struct store {
 	const struct store_ops *ops;
 	char		       *name;
 	struct store_trace	trace;
+	bool			is_writer; /* may be brought up to date */
 	int64_t			view; /* of store_view() */
 	uint64_t		written;
 	uint64_t		adopted;

@@ -44,11 +44,11 @@ struct version_range {
  * is the history entry that store_publish() will write; NULL: none yet.
  *
  * Finished are the versions that have a history entry, and those up to
- * pruned_to, which had one, in ascending ranges; a writer reads them before its
+ * pruned_to, which had one, in ascending ranges; they are read before the
  * first scan.  Strays are records with another
  * version: of runs that died, or that lost their lease.  has_strays says that a
- * scan has met one; scanned lists the collections that were scanned
- * to their ends.
+ * scan has met one; scanned lists the collections that were scanned to their
+ * ends.
  */
 struct store_mongodb {
 	struct store		 base;
@@ -130,7 +130,6 @@ struct mongodb_cursor {
 	mongoc_collection_t *collection;
 	mongoc_cursor_t	    *cursor;
 	const char	    *key;
-	bool		     is_over;
 	struct mongodb_view *view;
 	bool		     keeps_seen;
 	struct sqlite_keys  *seen;
@@ -173,14 +172,17 @@ void mongodb_where(bson_t *selector, const char *name, const char *operator,
 void mongodb_sort_by(bson_t *opts, const char *first, int32_t order,
     const char *second);
 void mongodb_show_only(bson_t *opts, const char *const names[]);
-/* A member of a document; 0, "" and false when it is none of that type. */
+/* A member of a document; 0, "", NULL and false when it is none of that
+ * type. */
 int64_t mongodb_number(const bson_t *doc, const char *name);
 int64_t mongodb_time(const bson_t *doc, const char *name);
 bool mongodb_is_true(const bson_t *doc, const char *name);
 const char *mongodb_text(const bson_t *doc, const char *name,
     size_t *len);
+const uint8_t *mongodb_document(const bson_t *doc, const char *name,
+    size_t *len);
 
-/* store_mongodb_versions.c; which versions were finished, for a writer. */
+/* store_mongodb_versions.c; which versions were finished. */
 int store_mongodb_read_finished(struct store_mongodb *store,
     struct error *err);
 /* Takes note of the version of a record; true when it is a stray. */

@@ -54,8 +54,6 @@ store_mongodb_notes_next(struct store_cursor *base, struct store_note *note,
     struct error *err)
 {
 	const bson_t *doc;
-	bson_iter_t   iter;
-	uint32_t      bytes = 0;
 	size_t	      len;
 	int	      rc;
 
@@ -63,11 +61,7 @@ store_mongodb_notes_next(struct store_cursor *base, struct store_note *note,
 	if (rc != 1)
 		return rc;
 	note->id = mongodb_text(doc, "_id", &len);
-	note->data = NULL;
-	if (bson_iter_init_find(&iter, doc, "Data") &&
-	    BSON_ITER_HOLDS_DOCUMENT(&iter))
-		bson_iter_document(&iter, &bytes, &note->data);
-	note->len = bytes;
+	note->data = mongodb_document(doc, "Data", &note->len);
 	return 1;
 }
 

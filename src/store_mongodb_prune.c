@@ -167,21 +167,51 @@ delete_entries(struct store_mongodb *store, const struct store_prune *what,
 	return mongodb_delete(store, HISTORY_KEYS, &selector, err);
 }
 
+/* What can be told for certain when all of that has gone, but for the
+ * tombstones, which count_all() sees. */
+static int
+raise_bounds(struct store_mongodb *store, const struct store_prune *what,
+    struct store_pruned *out, struct error *err)
+{
+	struct store_versions versions;
+	bson_t		      selector, opts, doc;
+	int64_t		      oldest;
+	int		      rc;
+
+	if (store_mongodb_read_metadata(store, &versions, err) == -1)
+		return -1;
+	out->horizon = versions.horizon;
+	out->states_from = versions.states_from;
+	if (out->states_from < what->states_to)
+		out->states_from = what->states_to;
+	if (what->history_to == 0)
+		return 0;
+	bson_init(&selector);
+	mongodb_where(&selector, "Version", "$gt", what->history_to);
+	store_mongodb_read_options(store, &opts);
+	mongodb_sort_by(&opts, "Version", 1, NULL);
+	mongodb_show_only(&opts, (const char *const[]){ "Version", NULL });
+	rc = mongodb_find_one(store, HISTORY, &selector, &opts, &doc, err);
+	if (rc != 1)
+		return rc;
+	oldest = mongodb_number(&doc, "Version");
+	if (out->states_from < oldest)
+		out->states_from = oldest;
+	bson_destroy(&doc);
+	return 0;
+}
+
 int
 store_mongodb_prune(struct store *base, const struct store_prune *what,
     struct store_pruned *out, struct error *err)
 {
 	struct store_mongodb *store = (struct store_mongodb *)base;
-	struct store_versions versions;
 	char		    **names;
 	int		      rc;
 
-	if (store_mongodb_read_metadata(store, &versions, err) == -1 ||
+	if (raise_bounds(store, what, out, err) == -1 ||
 	    store_collections_read(base, &names, err) == -1)
 		return -1;
-	out->horizon = versions.horizon;
-	out->states_from = versions.states_from > what->states_to ?
-	    versions.states_from : what->states_to;
 	rc = count_all(store, names, what, out, err);
 	if (rc == 0 && !what->is_dry && (what->tombstones_to > 0 ||
 	    what->states_to > 0 || what->history_to > 0)) {

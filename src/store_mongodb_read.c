@@ -53,7 +53,8 @@ store_mongodb_state_open(struct store *base, const char *collection,
 	struct store_mongodb *store = (struct store_mongodb *)base;
 
 	*out = NULL;
-	if (store_mongodb_writes(store) && !store->has_finished &&
+	/* A dry run as well: it tells what a run would do. */
+	if (!store->has_finished &&
 	    store_mongodb_read_finished(store, err) == -1)
 		return -1;
 	*out = &scan_outline(store, collection, (const char *const[]){ "_id",
@@ -85,8 +86,7 @@ store_mongodb_state_next(struct store_cursor *base, struct store_state *state,
 	store_state_set_hash(state, hash, len);
 	/* What a run has left that was not finished may be anything: it is
 	 * written anew. */
-	if (store->has_finished && store_mongodb_note_version(store,
-	    mongodb_number(doc, "Version")))
+	if (store_mongodb_note_version(store, mongodb_number(doc, "Version")))
 		memset(state->hash, 0, sizeof(state->hash));
 	return 1;
 }

@@ -62,6 +62,9 @@ static const char schema_common[] =
     "PRAGMA application_id = " TEXT_OF(APPLICATION_ID) ";"
     "PRAGMA user_version = " TEXT_OF(SCHEMA_VERSION) ";";
 
+static const struct sqlite_db_form form = { APPLICATION_ID, SCHEMA_VERSION,
+	"not a store of ours; it was left as it is (name another --store)" };
+
 static int
 enter_wal(struct store_sqlite *store, struct error *err)
 {
@@ -110,32 +113,14 @@ check_header(const char *path, struct error *err)
 	    " it is (name another --store)");
 }
 
-/* Is it a store of ours, of a layout that we know?  *is_new: it is empty. */
+/* Is it a store of ours, or empty?  Its layout is noted. */
 static int
 check_schema(struct store_sqlite *store, bool *is_new, struct error *err)
 {
-	int64_t id, version, tables;
-
-	*is_new = false;
-	if (sqlite_db_number(store->db, &id, err, "PRAGMA application_id") ==
-	    -1 || sqlite_db_number(store->db, &version, err,
-	    "PRAGMA user_version") == -1 || sqlite_db_number(store->db,
-	    &tables, err, "SELECT count(*) FROM sqlite_master") == -1)
+	if (sqlite_db_check(store->db, &form, is_new, err) == -1)
 		return -1;
-	if (id == 0 && version == 0 && tables == 0) {
-		*is_new = true;
-		return 0;
-	}
-	if (id != APPLICATION_ID)
-		return error_set(err, STATUS_STORE, "a SQLite file, but not a"
-		    " store of ours; it was left as it is (name another"
-		    " --store)");
-	if (version > SCHEMA_VERSION)
-		return error_set(err, STATUS_STORE, "made by a newer program"
-		    " (schema %lld, this one knows %d); update this program",
-		    (long long)version, SCHEMA_VERSION);
-	store->layout = version;
-	return 0;
+	return sqlite_db_number(store->db, &store->layout, err,
+	    "PRAGMA user_version");
 }
 
 static int
@@ -152,8 +137,8 @@ set_pragmas(struct store_sqlite *store, struct error *err)
 	return sqlite_db_fail(store->db, "opening it", err);
 }
 
-static int
-create_collection(struct store_sqlite *store, const char *name,
+int
+store_sqlite_make_collection(struct store_sqlite *store, const char *name,
     struct error *err)
 {
 	char *sql;
@@ -170,16 +155,18 @@ create_collection(struct store_sqlite *store, const char *name,
 static int
 sqlite_collection_make(struct store *base, const char *name, struct error *err)
 {
-	return create_collection((struct store_sqlite *)base, name, err);
+	return store_sqlite_make_collection((struct store_sqlite *)base, name,
+	    err);
 }
 
-static int
-create_tables(struct store_sqlite *store, struct error *err)
+int
+store_sqlite_make_tables(struct store_sqlite *store, struct error *err)
 {
 	int i;
 
 	for (i = 0; i < COLLECTION__MAX; i++) {
-		if (create_collection(store, collection_name(i), err) == -1)
+		if (store_sqlite_make_collection(store, collection_name(i),
+		    err) == -1)
 			return -1;
 	}
 	if (sqlite_db_exec(store->db, store_sqlite_schema_states, err) == -1)
@@ -197,7 +184,7 @@ create_schema(struct store_sqlite *store, struct error *err)
 	if (sqlite_db_exec(store->db, "BEGIN IMMEDIATE", err) == -1 ||
 	    check_schema(store, &is_new, err) == -1)
 		return -1;
-	if (is_new && create_tables(store, err) == -1)
+	if (is_new && store_sqlite_make_tables(store, err) == -1)
 		return -1;
 	return sqlite_db_exec(store->db, "COMMIT", err);
 }
@@ -565,6 +552,7 @@ const struct store_ops store_sqlite_ops = {
 	.notes_next = store_sqlite_notes_next,
 	.notes_delete = store_sqlite_notes_delete,
 	.prune = store_sqlite_prune,
+	.check = store_sqlite_check,
 	.cursor_close = store_sqlite_cursor_close,
 	.publish = sqlite_publish,
 };

@@ -40,6 +40,11 @@ extern const char store_sqlite_schema_states[];
 #define SQLITE_STATE_INDEX "CREATE INDEX \"%s_State\" ON \"%s\"" \
 	" (BusinessKey, IsDeleted, ContentHash, Version, JsonHash);"
 
+/* All tables of an empty store; those of a collection beside the five. */
+int store_sqlite_make_tables(struct store_sqlite *store, struct error *err);
+int store_sqlite_make_collection(struct store_sqlite *store, const char *name,
+    struct error *err);
+
 int store_sqlite_versions_get(struct store *base, struct store_versions *out,
     struct error *err);
 int store_sqlite_extras_get(struct store *base, char ***out,
@@ -112,6 +117,9 @@ int store_sqlite_prune(struct store *base, const struct store_prune *what,
     struct store_pruned *out, struct error *err);
 int store_sqlite_upgrade_begin(struct store *base, struct error *err);
 int store_sqlite_upgrade_end(struct store *base, struct error *err);
+/* store_sqlite_check.c */
+int store_sqlite_check(struct store *base, bool mends, fault_fn fn, void *ctx,
+    struct error *err);
 void store_sqlite_cursor_close(struct store_cursor *base);
 
 #endif

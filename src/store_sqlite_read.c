@@ -185,7 +185,11 @@ lend_records(struct store_sqlite *store, const char *collection,
     const char *condition, const char *order, sqlite3_stmt **out,
     struct error *err)
 {
-	long long view = view_of(store);
+	long long   view = view_of(store);
+	/* By itself SQLite would look at all states that were replaced since
+	 * to find the few of one record. */
+	const char *index = strcmp(condition, IS_KEY) == 0 ?
+	    " INDEXED BY " COLLECTION_STATES "_BusinessKey" : "";
 
 	if (view == 0 || !has_states(store))
 		return sqlite_kept_lend(&store->kept, store->db, out, err,
@@ -196,10 +200,10 @@ lend_records(struct store_sqlite *store, const char *collection,
 	    "SELECT " RECORD_COLUMNS "JsonHash, 0 FROM \"%s\""
 	    " WHERE Version <= %lld%s"
 	    " UNION ALL SELECT " RECORD_COLUMNS "JsonHash, ReplacedIn"
-	    " FROM " COLLECTION_STATES " WHERE Collection = '%s'"
+	    " FROM " COLLECTION_STATES "%s WHERE Collection = '%s'"
 	    " AND ReplacedIn > %lld AND Version <= %lld%s ORDER BY %s",
-	    collection, view, condition, collection, view, view, condition,
-	    order);
+	    collection, view, condition, index, collection, view, view,
+	    condition, order);
 }
 
 int

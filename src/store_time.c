@@ -1,5 +1,4 @@
 /* The front of all stores: former states, and what is told of them. */
-#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -140,22 +139,27 @@ store_prune(struct store *store, const struct store_prune *what,
 	    err);
 }
 
+int
+store_check(struct store *store, bool mends, fault_fn found, void *ctx,
+    struct error *err)
+{
+	if (mends)
+		store_trace_step(store, "mend", "");
+	return store_named(store, store->ops->check(store, mends, found, ctx,
+	    err), err);
+}
+
 void
 store_json_hash(struct json_canonical *canonical, const uint8_t *data,
     size_t len, char text[HASH_TEXT_BYTES])
 {
-	crypto_hash_sha256_state state;
-	struct error		 ignored;
-	uint8_t			 hash[HASH_BYTES];
+	struct error ignored;
+	uint8_t	     hash[HASH_BYTES];
 
 	text[0] = '\0';
-	if (canonical == NULL || data == NULL)
-		return;
-	(void)crypto_hash_sha256_init(&state);
-	if (json_canonical_hash(canonical, data, len, &state, &ignored) == -1)
-		return;
-	(void)crypto_hash_sha256_final(&state, hash);
-	hash_format(hash, text);
+	if (canonical != NULL && data != NULL && json_canonical_hash(canonical,
+	    data, len, hash, &ignored) == 0)
+		hash_format(hash, text);
 }
 
 /* Gives a record the JSON hash that an older program has not written. */

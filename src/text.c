@@ -126,6 +126,20 @@ text_copy(char *out, size_t size, const char *text)
 	}
 }
 
+void
+text_make_plain(char *text)
+{
+	char  *out = text;
+	size_t len;
+
+	while (*text != '\0') {
+		len = text_control_len(text);
+		*out++ = len > 0 ? '?' : *text;
+		text += len > 0 ? len : 1;
+	}
+	*out = '\0';
+}
+
 int
 text_hex_value(uint8_t digit)
 {

@@ -36,10 +36,11 @@ STORE_UNITS = ["test_store_conformance*", "test_store_mongodb*",
                "test_jobs_mongodb"]
 STORE_SYSTEM = [f"tests/system/test_{name}.py" for name in (
     "stores", "upsert", "shapes", "guard", "plan", "commands", "lease",
-    "model", "consumer", "kill", "copy", "serve_resource", "mongodb_uri",
-    "mongodb_faults", "balance", "report", "jobs_commands", "jobs_life",
-    "jobs_abort", "jobs_queue", "jobs_lost", "bulk", "bulk_since",
-    "bulk_resume", "bulk_model")]
+    "model", "consumer", "kill", "copy", "serve_resource", "serve_time",
+    "mongodb_uri", "mongodb_faults", "balance", "report", "jobs_commands",
+    "jobs_life", "jobs_abort", "jobs_queue", "jobs_lost", "bulk",
+    "bulk_since", "bulk_resume", "bulk_model", "diff", "export", "rollback",
+    "prune", "verify", "seal")]
 VALGRIND = [
     "valgrind", "--quiet", "--leak-check=full", "--show-leak-kinds=all",
     "--errors-for-leak-kinds=definite,indirect,possible",

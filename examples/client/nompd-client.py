@@ -21,10 +21,16 @@ What to take over into a consumer of your own:
 - Items and version of an answer go into the copy in one transaction, so a run
   may be killed anywhere: the next one asks again from the version it finds.
 - An answer counts only when all of it has come and has the expected form.
+- The service tells a digest of each version's full list: a copy that has been
+  changed is compared with it, and fetched anew when it is not that list, which
+  is said on standard error.  A full list that is not what its own digest says
+  does not count.  --check compares and changes nothing.
+- Status 410 means that the service no longer knows what has gone since the
+  version of the copy: fetch everything again.
 - A version smaller than that of the copy, or the same one with another
   Last-Modified, means that the service's store was restored from a backup:
   fetch everything again.  So does another URL.  A restored store that has
-  overtaken the copy before the next run cannot be told from the outside: who
+  overtaken the copy before the next run can be told by the digest alone: who
   restores one tells its consumers, and they run with --full; or once a week.
 - A full list without a record does not replace a copy that has some, unless
   --full says that it may.
@@ -33,16 +39,20 @@ What to take over into a consumer of your own:
 - The key goes to one origin: no redirect is followed, and no plain http
   is used but on this machine (--plain-http, where the network is trusted).
 
-Standard output has one line a collection.  Exit status: 0 done, 64 usage or
-configuration, 65 an empty list was held back, 69 no usable answer after all
-tries, 74 the copy or standard output cannot be used, 75 another run is active,
-76 an answer that should not be, 77 the key was refused, 130 interrupted.
+Standard output has one line a collection.  Exit status: 0 done, 1 --check has
+found a copy that is not what the service has, 64 usage or configuration, 65 an
+empty list was held back, 69 no usable answer after all tries, or none that
+--check could compare with, 74 the copy or standard output cannot be used, 75
+another run is active, 76 an answer that should not be, 77 the key was refused,
+130 interrupted.
 """
 import argparse
 import email.utils
+import hashlib
 import http.client
 import ipaddress
 import json
+import math
 import os
 import random
 import re
@@ -77,6 +87,10 @@ class Stop(Exception):
     def __init__(self, status, message):
         super().__init__(message)
         self.status = status
+
+
+class Gone(Stop):
+    """What was asked for is not kept any more."""
 
 
 class Again(Exception):
@@ -116,6 +130,7 @@ class Answer:
         self.rows = [row(item) for item in whole["items"]]
         self.version = number(whole["currentVersion"])
         self.modified, self.etag = headers["Last-Modified"], headers["ETag"]
+        self.digest = digest_in(headers, self.version)  # None: not told
 
 
 def number(value):
@@ -134,6 +149,65 @@ def row(item):
     data = dump(item["data"])
     (key + when + data).encode()    # no half characters
     return key, number(item["version"]), when, None if gone else data
+
+
+def digest_in(headers, version):
+    """The digest of the full list of that version, when it is told."""
+    if headers["Digest-Version"] != str(version):
+        return None
+    return headers["Digest-SHA256"]
+
+
+def digest_of(copy, collection):
+    """What it has to be for a copy that is that list; None: for none."""
+    whole = hashlib.sha256()
+    # SQLite's order of texts is that of their bytes, as is the service's.
+    for key, version, data in copy.execute(
+            "SELECT id, version, data FROM record WHERE collection = ?"
+            " ORDER BY id", (collection,)):
+        try:
+            text = canonical(json.loads(data, parse_int=float))
+            whole.update(
+                f"{len(key.encode())} {key} {version}"
+                f" {hashlib.sha256(text.encode()).hexdigest()}\n".encode())
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            return None
+    return whole.hexdigest()
+
+
+def canonical(value):
+    """The one JSON text that stands for a value (RFC 8785)."""
+    if isinstance(value, dict):
+        names = sorted(value, key=lambda name: name.encode("utf-16-be"))
+        return "{%s}" % ",".join(f"{canonical(name)}:{canonical(value[name])}"
+                                 for name in names)
+    if isinstance(value, list):
+        return "[%s]" % ",".join(map(canonical, value))
+    if isinstance(value, float):
+        return canonical_number(value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def canonical_number(value):
+    """A double as ECMAScript writes it, with the fewest digits."""
+    if not math.isfinite(value):
+        raise ValueError("a number is too large for a double")
+    if value == 0:
+        return "0"
+    mantissa, _, exponent = repr(abs(value)).partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    digits = (whole + fraction).lstrip("0")
+    point = int(exponent or 0) + len(digits) - len(fraction)
+    digits = digits.rstrip("0")     # the value is 0.DIGITS * 10 ** point
+    if len(digits) <= point <= 21:
+        text = digits.ljust(point, "0")
+    elif 0 < point <= 21:
+        text = f"{digits[:point]}.{digits[point:]}"
+    elif -6 < point <= 0:
+        text = f"0.{'0' * -point}{digits}"
+    else:
+        text = f"{digits[0]}.{digits[1:]}".rstrip(".") + f"e{point - 1:+}"
+    return "-" * (value < 0) + text
 
 
 def read_key():
@@ -186,9 +260,16 @@ class Service:
 
     def ask(self, path, etag):
         """An Answer, or None when the ETag is still good."""
+        return self.patiently(self.ask_once, path, etag)
+
+    def ask_digest(self, path, version):
+        """The digest of that version's full list; None: it is not told."""
+        return self.patiently(self.ask_digest_once, path, version)
+
+    def patiently(self, ask_once, *question):
         for left in reversed(range(self.tries)):
             try:
-                return self.ask_once(path, etag)
+                return ask_once(*question)
             except Again as reason:
                 if left == 0:
                     raise Stop(69, f"{reason} (try {self.tries} of"
@@ -199,28 +280,7 @@ class Service:
                 time.sleep(min(wait, self.max_wait))
 
     def ask_once(self, path, etag):
-        request = secrets.token_hex(8)
-        headers = {"X-API-KEY": self.key, "X-Request-Id": request,
-                   "Accept": "application/json"}
-        if etag:
-            headers["If-None-Match"] = etag
-        make = (http.client.HTTPSConnection if self.url.scheme == "https"
-                else http.client.HTTPConnection)
-        connection = make(self.url.hostname, self.url.port,
-                          timeout=IDLE_SECONDS)
-        try:
-            connection.request("GET", self.url.path.rstrip("/") + path,
-                               headers=headers)
-            response = connection.getresponse()
-            body = read_body(response)
-        except ssl.SSLCertVerificationError as error:
-            raise Stop(69, self.clean(f"{path}: {error}")) from None
-        except (OSError, http.client.HTTPException, UnicodeError) as error:
-            what = str(error) or type(error).__name__
-            raise Again(self.clean(f"{path}: {what}")) from None
-        finally:
-            connection.close()
-        where = f"{path}, request {request}"
+        where, response, body = self.request("GET", path, etag)
         if response.status == 304 and etag:
             return None
         if response.status != 200:
@@ -232,6 +292,40 @@ class Service:
         except (ValueError, KeyError, TypeError, RecursionError):
             raise Stop(76, f"{where}: not the expected form") from None
 
+    def ask_digest_once(self, path, version):
+        where, response, body = self.request(
+            "HEAD", f"{path}?asOfVersion={version}", None)
+        if response.status in PATIENCE or response.status in (401, 403):
+            raise self.refusal(where, response, body)
+        # Others have not that version, or know nothing of this.
+        return response.status == 200 and digest_in(
+            response.headers, version) or None
+
+    def request(self, method, path, etag):
+        """What was asked, for people, and the response and its body."""
+        request = secrets.token_hex(8)
+        headers = {"X-API-KEY": self.key, "X-Request-Id": request,
+                   "Accept": "application/json"}
+        if etag:
+            headers["If-None-Match"] = etag
+        make = (http.client.HTTPSConnection if self.url.scheme == "https"
+                else http.client.HTTPConnection)
+        connection = make(self.url.hostname, self.url.port,
+                          timeout=IDLE_SECONDS)
+        try:
+            connection.request(method, self.url.path.rstrip("/") + path,
+                               headers=headers)
+            response = connection.getresponse()
+            body = read_body(response)
+        except ssl.SSLCertVerificationError as error:
+            raise Stop(69, self.clean(f"{path}: {error}")) from None
+        except (OSError, http.client.HTTPException, UnicodeError) as error:
+            what = str(error) or type(error).__name__
+            raise Again(self.clean(f"{path}: {what}")) from None
+        finally:
+            connection.close()
+        return f"{path}, request {request}", response, body
+
     def refusal(self, where, response, body):
         try:
             said = str(json.loads(body)["error"])
@@ -242,6 +336,8 @@ class Service:
             message += " (redirects are not followed)"
         if response.status in PATIENCE:
             return Again(message, seconds(response.getheader("Retry-After")))
+        if response.status == 410:
+            return Gone(76, message)
         return Stop(77 if response.status in (401, 403) else 76, message)
 
     def clean(self, text):
@@ -294,27 +390,54 @@ def open_copy(path):
     return copy
 
 
+def read_state(copy, service, collection):
+    """(version, modified, etag) of the copy; None: it has none."""
+    return copy.execute(
+        "SELECT version, modified, etag FROM state WHERE collection = ?"
+        " AND url = ?", (collection, service.url.geturl())).fetchone()
+
+
 def update(copy, service, collection, full):
     """Brings one collection up to date and says what it did."""
-    path, url = f"/api/v1/{collection}", service.url.geturl()
-    known = copy.execute(
-        "SELECT version, modified, etag FROM state WHERE collection = ?"
-        " AND url = ?", (collection, url)).fetchone()
-    if known and not full:
-        version, modified, etag = known
+    known = read_state(copy, service, collection)
+    said = follow(copy, service, collection, known) if known and not full \
+        else None
+    return said or replace(copy, service, collection, full)
+
+
+def follow(copy, service, collection, known):
+    """Takes over what has changed; None: a full list is needed."""
+    path, (version, modified, etag) = f"/api/v1/{collection}", known
+    try:
         answer = service.ask(f"{path}?sinceVersion={version}", etag)
-        if answer is None:
-            return f"version {version}, nothing new"
-        same = (answer.version, answer.modified) == (version, modified)
-        if same or answer.version > version:
-            # An ETag belongs to one question; this one is asked next time
-            # when the version has not moved.
-            written, removed = write(copy, collection, url, answer,
-                                     answer.etag if same else None)
-            if same and not answer.rows:
-                return f"version {version}, nothing new"
-            return (f"version {version} to {answer.version},"
-                    f" {written} written, {removed} removed")
+    except Gone:
+        say(f"nompd-client: {collection}: what has gone since version"
+            f" {version} is not known any more; a full list follows",
+            sys.stderr)
+        return None
+    if answer is None:
+        return f"version {version}, nothing new"
+    same = (answer.version, answer.modified) == (version, modified)
+    if not same and answer.version <= version:
+        return None
+    # An ETag belongs to one question; this one is asked next time when the
+    # version has not moved.
+    written, removed = write(copy, service, collection, answer,
+                             answer.etag if same else None)
+    if same and not answer.rows:
+        return f"version {version}, nothing new"
+    digest = service.ask_digest(path, answer.version)
+    if digest not in (None, digest_of(copy, collection)):
+        say(f"nompd-client: {collection}: the copy is not what the service has"
+            f" at version {answer.version}; a full list follows", sys.stderr)
+        return None
+    return (f"version {version} to {answer.version},"
+            f" {written} written, {removed} removed")
+
+
+def replace(copy, service, collection, full):
+    """Puts the full list in the place of the copy."""
+    path = f"/api/v1/{collection}"
     answer = service.ask(path, None)
     before, = copy.execute("SELECT count(*) FROM record WHERE collection = ?",
                            (collection,)).fetchone()
@@ -322,12 +445,29 @@ def update(copy, service, collection, full):
         raise Stop(65, f"{path}: an empty list; the copy has {before} records"
                    " and stays as it is; --full lets the list through")
     copy.execute("DELETE FROM record WHERE collection = ?", (collection,))
-    written, _ = write(copy, collection, url, answer, None)
+    written, _ = write(copy, service, collection, answer, None)
+    if answer.digest not in (None, digest_of(copy, collection)):
+        raise Stop(76, f"{path}: the full list of version {answer.version} is"
+                   " not what its digest says")
     return (f"version {answer.version}, full list, {written} written,"
             f" {before} before")
 
 
-def write(copy, collection, url, answer, etag):
+def check(copy, service, collection):
+    """Compares the copy with the service's digest: (status, what it is)."""
+    known = read_state(copy, service, collection)
+    if known is None:
+        return 1, "no copy"
+    version = known[0]
+    digest = service.ask_digest(f"/api/v1/{collection}", version)
+    if digest is None:
+        return 69, f"version {version}, the service tells no digest of it"
+    if digest != digest_of(copy, collection):
+        return 1, f"version {version}, not what the service has"
+    return 0, f"version {version}, as the service has it"
+
+
+def write(copy, service, collection, answer, etag):
     """(written, removed); a record that comes again is put in its place."""
     removed = 0
     for key, version, when, data in answer.rows:
@@ -339,7 +479,8 @@ def write(copy, collection, url, answer, etag):
             copy.execute("REPLACE INTO record VALUES (?, ?, ?, ?, ?)",
                          (collection, key, version, when, data))
     copy.execute("REPLACE INTO state VALUES (?, ?, ?, ?, ?)",
-                 (collection, url, answer.version, answer.modified, etag))
+                 (collection, service.url.geturl(), answer.version,
+                  answer.modified, etag))
     return sum(data is not None for *_, data in answer.rows), removed
 
 
@@ -388,8 +529,11 @@ def parse(arguments):
     parser.add_argument("--resource", metavar="TYPE", action="append",
                         type=fhir_type, default=[],
                         help="these resources, too; may be repeated")
-    parser.add_argument("--full", action="store_true",
-                        help="replace the copy by the full lists")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--full", action="store_true",
+                      help="replace the copy by the full lists")
+    what.add_argument("--check", action="store_true",
+                      help="only compare the copy with the service's digests")
     parser.add_argument("--plain-http", action="store_true",
                         help="send the key without TLS, also elsewhere")
     parser.add_argument("--tries", type=bounded(1, 100), default=5,
@@ -399,20 +543,35 @@ def parse(arguments):
     return parser.parse_args(arguments)
 
 
+def bring_up_to_date(copy, service, collection, options):
+    with copy:      # commits, or rolls back
+        copy.execute("BEGIN IMMEDIATE")     # one run at a time
+        return 0, update(copy, service, collection, options.full)
+
+
+def compare(copy, service, collection, options):
+    with copy:
+        copy.execute("BEGIN")
+        return check(copy, service, collection)
+
+
 def main():
     unsaid = None       # ends the run, but after all collections
+    ends = {0}
     try:
         options = parse(sys.argv[1:])
         service = Service(options)
+        if options.check and not os.path.exists(options.store):
+            raise Stop(74, f"{options.store}: there is no copy to check")
         copy = open_copy(options.store)
+        work = compare if options.check else bring_up_to_date
         for collection in (*COLLECTIONS, *options.resource):
-            with copy:      # commits, or rolls back
-                copy.execute("BEGIN IMMEDIATE")     # one run at a time
-                done = update(copy, service, collection, options.full)
+            status, done = work(copy, service, collection, options)
+            ends.add(status)
             unsaid = say(f"{collection}: {done}", sys.stdout) or unsaid
         if unsaid:
             raise unsaid
-        return 0
+        return 1 if 1 in ends else max(ends)
     except Stop as stop:
         status, message = stop.status, stop
     except sqlite3.Error as error:

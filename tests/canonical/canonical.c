@@ -45,24 +45,21 @@ fault_print(struct error *fault)
 static int
 document_print(void *ctx, const struct json_part_info *info, struct error *err)
 {
-	struct reader		*reader = ctx;
-	crypto_hash_sha256_state state;
-	struct error		 fault;
-	uint8_t			 hash[HASH_BYTES];
-	char			 text[HASH_TEXT_BYTES];
+	struct reader *reader = ctx;
+	struct error   fault;
+	uint8_t	       hash[HASH_BYTES];
+	char	       text[HASH_TEXT_BYTES];
 
 	(void)err;
 	reader->out.len = 0;
-	(void)crypto_hash_sha256_init(&state);
 	if (json_canonical_append(reader->canonical, info->doc, info->len,
 	    &reader->out, &fault) == -1) {
 		fault_print(&fault);
 		return 0;
 	}
 	if (json_canonical_hash(reader->canonical, info->doc, info->len,
-	    &state, &fault) == -1)
+	    hash, &fault) == -1)
 		errx(1, "the hash failed, the text did not: %s", fault.text);
-	(void)crypto_hash_sha256_final(&state, hash);
 	hash_format(hash, text);
 	printf("%s %.*s\n", text, (int)reader->out.len,
 	    (const char *)reader->out.data);

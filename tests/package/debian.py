@@ -60,12 +60,20 @@ def why_not():
     """Why there can be no root here; None when there can."""
     if os.geteuid() != 0:
         return "making a root and entering it needs root"
-    return building.missing("debootstrap", TOOLS,
-                            "sh tools/deps package installs them")
+    return None
+
+
+def need(name, *tools):
+    """`make check-package` has installed these tools: without them nothing
+    would have been tested."""
+    lacking = building.missing(name, tools,
+                               "sh tools/deps package installs them")
+    assert lacking is None, lacking
 
 
 def base():
     """The folder of a fresh root, made when it is not there: it is copied."""
+    need("debootstrap", *TOOLS)
     servers = building.folder("package")
     target = servers / f"debian-{suite()}-{FORM}"
     with building.locked(servers):

@@ -8,6 +8,7 @@ import tempfile
 
 import pytest
 
+import debian
 from conftest import NAMES, ROOT, field
 
 NOBODY = 65534
@@ -35,8 +36,7 @@ def digests(folder):
 
 def test_lintian(folder):
     """Nothing to say, not even by the way; what is overridden says why."""
-    if shutil.which("lintian") is None:
-        pytest.skip("not found: lintian (sh tools/deps package installs it)")
+    debian.need("the packages' checker", "lintian")
     changes, = folder.glob("*.changes")
     output = run(["lintian", "--fail-on", "error,warning", "--pedantic",
                   "--display-info", "--tag-display-limit", "0", changes],

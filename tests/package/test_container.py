@@ -135,10 +135,9 @@ class Container:
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory):
     reason = debian.why_not()
-    if reason is None and shutil.which("buildah") is None:
-        reason = ("not found: buildah (sh tools/deps package installs it)")
     if reason:
         pytest.skip(reason)
+    debian.need("the images", "buildah")
     folder = tmp_path_factory.mktemp("buildah")
     engine = Engine(folder)
     engine.make_base()

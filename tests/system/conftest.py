@@ -28,7 +28,7 @@ KEY = "s3cret-k3y-0f-the-t3sts"
 
 # Commands that ask no upstream.
 QUESTIONS = ("init", "history", "show", "reconvert", "status", "jobs",
-             "abort")
+             "abort", "diff", "export", "rollback", "prune", "verify")
 RESULT = re.compile(
     r'\{"version":\d+,"added":\d+,"updated":\d+,"unchanged":\d+,'
     r'"deleted":\d+,"durationMs":\d+\}\n')

@@ -359,6 +359,17 @@ class Model:
         return {count: sum(t[count] for t in self.tallies.values())
                 for count in COUNTS}
 
+    def go_back(self, then):
+        """A rollback to the rows of a version; gives the counts."""
+        self.tallies = {c: collections.Counter() for c in COLLECTIONS}
+        self.version += 1
+        for name in COLLECTIONS:
+            self._upsert(name, {
+                key: decode(row.data) for (c, key), row in then.items()
+                if c == name and not row.deleted})
+        return {count: sum(t[count] for t in self.tallies.values())
+                for count in COUNTS}
+
     def live(self, name):
         return {key: row for (c, key), row in self.rows.items()
                 if c == name and not row.deleted}

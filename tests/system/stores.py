@@ -230,6 +230,31 @@ class Sqlite:
         self.change(store, "UPDATE SyncHistory SET SyncedAt = ?"
                     " WHERE Version = ?", moment, version)
 
+    def raise_version(self, store):
+        """As a run leaves it that has died."""
+        self.change(store, "UPDATE SyncMetadata"
+                    " SET CurrentVersion = CurrentVersion + 1")
+
+    def set_reach(self, store, states_from, horizon):
+        """As if all that is older had been pruned."""
+        self.change(store, "UPDATE SyncMetadata SET StatesFrom = ?,"
+                    " Horizon = ?", states_from, horizon)
+
+    def seal(self, store, version):
+        """The seal of an entry as a document, or None."""
+        database = sqlite3.connect(store, timeout=PATIENCE)
+        try:
+            data, = database.execute("SELECT Seal FROM SyncHistory WHERE"
+                                     " Version = ?", (version,)).fetchone()
+        finally:
+            database.close()
+        return data and bson.decode(data)
+
+    def put_seal(self, store, version, seal):
+        """Gives an entry a document for a seal, or none."""
+        self.change(store, "UPDATE SyncHistory SET Seal = ? WHERE Version = ?",
+                    seal and bson.encode(seal), version)
+
     # As nompd-store(7) has it.
     LEDGER = """
         CREATE TABLE SyncJobs (
@@ -447,6 +472,29 @@ class MongoDB:
     def set_synced_at(self, store, version, moment):
         done = self.client[store.name].SyncHistory.update_one(
             {"Version": version}, {"$set": {"SyncedAt": self.date(moment)}})
+        assert done.matched_count == 1
+
+    def raise_version(self, store):
+        done = self.client[store.name].SyncMetadata.update_one(
+            {"_id": "sync"}, {"$inc": {"CurrentVersion":
+                                       self.bson.int64.Int64(1)}})
+        assert done.matched_count == 1
+
+    def set_reach(self, store, states_from, horizon):
+        done = self.client[store.name].SyncMetadata.update_one(
+            {"_id": "sync"}, {"$set": {
+                "StatesFrom": self.bson.int64.Int64(states_from),
+                "Horizon": self.bson.int64.Int64(horizon)}})
+        assert done.matched_count == 1
+
+    def seal(self, store, version):
+        return self.client[store.name].SyncHistory.find_one(
+            {"Version": version}).get("Seal")
+
+    def put_seal(self, store, version, seal):
+        done = self.client[store.name].SyncHistory.update_one(
+            {"Version": version},
+            {"$set": {"Seal": seal}} if seal else {"$unset": {"Seal": ""}})
         assert done.matched_count == 1
 
     def date(self, moment):

@@ -7,7 +7,7 @@ import pytest
 
 from bulk_server import (
     SMART, TOKEN, Auth, Export, File, in_progress, patient, resource)
-from conftest import EMPTY, KEY, Sync
+from conftest import EMPTY, KEY, KIND, Sync
 from upstream import Answer
 
 ALGORITHMS = ("ES384", "RS384")
@@ -308,6 +308,26 @@ def test_a_token_url_without_tls(server, client):
     """Its answers are secrets; only this machine may give them openly."""
     client.run("--token-url", "http://192.0.2.1/token").failed(64, "token")
     assert server.jobs == []
+
+
+@pytest.mark.parametrize("args,key,words", [
+    ((), None, "No such file"),
+    ((), {"kty": "EC", "crv": "P-384", "kid": "1"}, "key"),
+    (("--upstream", "http://192.0.2.1/fhir"), {}, "--upstream: want https"),
+    (("--token-url", "http://192.0.2.1/token"), {}, "--token-url: want https"),
+], ids=["no file", "no key", "http", "http for a token"])
+def test_what_is_no_good_makes_no_job(
+        bulk, server, client, keys, args, key, words):
+    """Nor a store: it is seen before there is anything to run."""
+    file = keys["ES384"] if key == {} else bulk.folder / "key.json"
+    if key:
+        file.write_text(json.dumps(key))
+        file.chmod(0o600)
+    before = sorted(bulk.folder.iterdir())
+    Client(bulk, file).run(*args).failed(64, words)
+    assert not KIND.exists(bulk.store)
+    assert sorted(bulk.folder.iterdir()) == before
+    assert server.connections == 0
 
 
 # Keys

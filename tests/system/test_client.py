@@ -395,9 +395,24 @@ def test_backup_of_this_version(moved):
 
 
 def test_overtaken_copy(restored):
+    """Told by the digest alone."""
+    for _ in range(3):
+        restored.publish(*lists("a", "c"))
+    ended = restored.client.run()
+    assert ended.status == 0
+    assert ended.out.splitlines() == [
+        f"{name}: version 5, full list, 2 written, 3 before" for name in PATHS]
+    assert ended.err.splitlines() == [
+        f"nompd-client: {name}: the copy is not what the service has at version"
+        " 5; a full list follows" for name in PATHS]
+    restored.check()
+
+
+def test_overtaken_copy_without_a_digest(restored):
     """Only a full list helps here, as the manual says."""
     for _ in range(3):
         restored.publish(*lists("a", "c"))
+    stores.SQLITE.put_seal(restored.sync.store, 5, None)
     restored.client.done()
     assert restored.client.records() != restored.offered()
     restored.client.done("--full")
@@ -558,6 +573,7 @@ def test_another_store(client, scripted, version, second, says):
         full = says == "full list"
         assert asked(scripted)[count:] == [
             FIRST + "?sinceVersion=2", *[FIRST] * full,
+            *[FIRST + "?asOfVersion=3"] * (says == "2 to 3"),
             SECOND + "?sinceVersion=2"]
         # An ETag of another question is not sent.
         assert "if-none-match" not in scripted.requests()[count].headers
@@ -861,7 +877,8 @@ def test_plain_http(client):
 @pytest.mark.parametrize("args", [
     ("--tries", "0"), ("--tries", "101"), ("--tries", "x"), ("--key", "x"),
     ("--max-wait", "3601"), ("--max-wait", "-1"), ("--ful",), ("x",),
-    ("--resource", "patient"), ("--resource", "Patient/1")])
+    ("--resource", "patient"), ("--resource", "Patient/1"),
+    ("--full", "--check")])
 def test_bad_flags(client, args):
     client.run(*args).failed(64, "nompd-client: ")
 
@@ -901,6 +918,7 @@ def test_help(client):
     """It names its flags, and none of them takes a key."""
     ended = client.run("--help")
     assert ended.status == 0
-    for flag in ("--url", "--store", "--full", "--tries", "--max-wait"):
+    for flag in ("--url", "--store", "--full", "--check", "--tries",
+                 "--max-wait"):
         assert flag in ended.out
     assert "key" not in ended.out.replace("send the key without TLS", "")

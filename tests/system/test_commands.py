@@ -44,7 +44,7 @@ def test_history_json(filled):
     assert [e["Version"] for e in entries] == [2, 1]
     for entry in entries:
         assert list(entry) == ["Version", "SyncedAt", "DurationMs",
-                               *model.COLLECTIONS]
+                               *model.COLLECTIONS, "Seal"]
         for name in model.COLLECTIONS:
             members = list(entry[name])
             if name == "TreatmentGroups":

@@ -43,8 +43,8 @@ class Case:
         """What a reader sees; what was left stays as it is."""
         return summary(KIND.peek(self.sync.store))
 
-    def run(self, **options):
-        return self.sync.run(*self.args, url=self.url, **options)
+    def run(self, *args, **options):
+        return self.sync.run(*self.args, *args, url=self.url, **options)
 
     def check_killed(self):
         """What was left, for check_next_run()."""
@@ -53,7 +53,10 @@ class Case:
         return seen, check_killed(self.old, self.new, seen)
 
     def check_next_run(self, seen):
-        assert self.run().status == 0
+        """It is also the run that a dry run has foretold."""
+        dry, real = self.run("--dry-run"), self.run()
+        assert dry.result["version"] == real.result["version"]
+        assert dry.counts == real.counts
         check_repaired(self.new, seen, self.peek())
 
 

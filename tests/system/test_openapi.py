@@ -14,6 +14,7 @@ import time
 import jsonschema
 import pytest
 
+import digests
 import model
 import stores
 import web
@@ -30,7 +31,10 @@ JOBS = "/api/v1/jobs"
 JOB = "/api/v1/jobs/{id}"
 # Headers that are ours; a web server may add others, such as Date.
 OURS = {"etag", "last-modified", "retry-after", "allow", "www-authenticate",
-        "cache-control", "location"}
+        "cache-control", "location", "digest-version", "digest-sha256"}
+DIGEST = ("Digest-Version", "Digest-SHA256")
+# They depend on what was asked for, and of which version.
+OPTIONAL = ("Last-Modified", *DIGEST)
 
 OPERATIONS = [(path, method) for path, item in DOCUMENT["paths"].items()
               for method in item]
@@ -209,6 +213,11 @@ class World:
             stores.SQLITE.put(self.sync.store, "Patient", stores.Record(
                 f"Patient/{data['id']}", model.encode(data), item["version"],
                 int(item["isDeleted"]), 0, model.content_hash(data)))
+        seal = stores.SQLITE.seal(self.sync.store, 2)
+        seal["Collections"]["Patient"] = {
+            **seal["Collections"]["TreatmentGroups"],
+            "Data": digests.of_store(self.sync.dump(), "Patient")}
+        stores.SQLITE.put_seal(self.sync.store, 2, seal)
 
     def put_active(self):
         """A job that goes on, beside the one that there is; its id."""
@@ -274,6 +283,8 @@ def provoke(world, path, method, status):
         ask["key"] = world.read
     elif status == 404 and path == RESOURCES:
         path = path.replace("{type}", "Device")
+    elif status == 404 and path in LISTS:
+        path += "?asOfVersion=3"
     elif status == 404 and path == JOB:
         path = path.replace("{id}", "no-such-job")
     elif status == 404:
@@ -283,6 +294,9 @@ def provoke(world, path, method, status):
     elif status in (409, 422, 500, 502) and path != JOB:
         return with_exit(world, {409: 75, 422: 65, 500: 74, 502: 69}[status],
                          path, key)
+    elif status == 410:
+        return beyond_the_horizon(world, method, path + "?sinceVersion=1",
+                                  key)
     elif status == 414:
         path += "?" + 8193 * "x"
     elif status == 503 and path == "/health/ready":
@@ -291,6 +305,14 @@ def provoke(world, path, method, status):
     elif status == 503:
         return with_open_keys(world, method, path, key)
     return world.ask(method, path, **ask)
+
+
+def beyond_the_horizon(world, method, path, key):
+    stores.SQLITE.set_reach(world.sync.store, 0, 2)
+    try:
+        return world.ask(method, path, key=key)
+    finally:
+        stores.SQLITE.set_reach(world.sync.store, 0, 0)
 
 
 def with_exit(world, number, path, key):
@@ -338,7 +360,7 @@ def check(answer, path, method, status, lacks=()):
         if name in lacks:
             assert not header["required"] and name not in answer.headers
             continue
-        assert header["required"] == (name != "Last-Modified")
+        assert header["required"] == (name not in OPTIONAL)
         assert name in answer.headers
         value = answer.headers[name]
         if resolve(header["schema"])["type"] == "integer":
@@ -388,11 +410,11 @@ def test_the_other_reasons_for_503(world, tmp_path):
         assert body in examples(content)
         for path in LISTS:
             answer = server.request("GET", path, key=key)
-            body, _ = check(answer, path, "get", 200, ["Last-Modified"])
+            body, _ = check(answer, path, "get", 200, OPTIONAL)
             assert body == {"currentVersion": 0, "items": []}
             answer = server.request("HEAD", path, key=key, headers={
                 "If-None-Match": answer.headers["ETag"]})
-            check(answer, path, "head", 304, ["Last-Modified"])
+            check(answer, path, "head", 304, OPTIONAL)
         check(server.request("GET", "/metrics", key=key), "/metrics", "get",
               200)
     finally:
@@ -491,7 +513,8 @@ def test_failure_on_the_way(tmp_path, kind, edit):
                 with pytest.raises(ValueError):
                     json.loads(answer.body)
             answer = server.request("GET", target, key=key)
-            body, _ = check(answer, LISTS[0], "get", 200)
+            body, _ = check(answer, LISTS[0], "get", 200,
+                            DIGEST if "?" in target else ())
             assert len(body["items"]) == len(keys)
     finally:
         server.stop()
@@ -630,8 +653,31 @@ def test_every_record(world, path, since):
     """All forms of records that the examples have."""
     target = path if since is None else f"{path}?sinceVersion={since}"
     body, _ = check(world.ask("GET", target, key=world.read), path, "get",
-                    200)
+                    200, () if since is None else DIGEST)
     assert len(body["items"]) >= (3 if since == 1 else 9)
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_answers_about_versions(world, path):
+    """As of a version, and all the reasons for a 404, 400 and 410."""
+    def ask(query, status, states_from=0, horizon=0, lacks=()):
+        stores.SQLITE.set_reach(world.sync.store, states_from, horizon)
+        try:
+            answer = world.ask("GET", path + query, key=world.read)
+            body, content = check(answer, path, "get", status, lacks)
+            assert status == 200 or body in examples(content)
+            return body
+        finally:
+            stores.SQLITE.set_reach(world.sync.store, 0, 0)
+    for version in (1, 2):
+        assert ask(f"?asOfVersion={version}", 200)["currentVersion"] == version
+    ask("?asOfVersion=0", 200, lacks=OPTIONAL)
+    ask("?asOfVersion=2&sinceVersion=1", 200, lacks=DIGEST)
+    ask("?asOfVersion=3", 404)
+    ask("?asOfVersion=x", 400)
+    ask("?asOfVersion=1", 410, states_from=2)
+    ask("?asOfVersion=1", 410, states_from=2**63 - 1)
+    ask("?sinceVersion=1", 410, horizon=2)
 
 
 def test_odd_records(tmp_path):

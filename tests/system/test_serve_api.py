@@ -1604,6 +1604,8 @@ def test_metrics(server, world):
             (("act", act.lower()), ("collection", name)): str(count)
             for name, tally in tallies.items()
             for act, count in tally.items() if isinstance(count, int)},
+        "nompd_horizon_version": {(): "0"},
+        "nompd_states_from_version": {(): "0"},
     }
     for name, deleted in (("nompd_records", 0), ("nompd_tombstones", 1)):
         wanted[name] = {(("collection", collection),): str(sum(

@@ -49,7 +49,8 @@ run_begin(void)
 	run->opts = &run_opts;
 	run->result = &run_result;
 	job_init(&run->job, NULL, "run", 0);
-	CHECK(run_open(run, STORE_WRITE, &err));
+	run->mode = STORE_WRITE;
+	CHECK(run_open(run, &err));
 	return run;
 }
 

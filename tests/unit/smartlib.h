@@ -122,7 +122,8 @@ tear_down(void)
 static inline void
 open_smart(void)
 {
-	if (smart_open(&config, &smart, &err) == -1)
+	if (smart_new(&config, &smart, &err) == -1 ||
+	    smart_open(smart, &config, &err) == -1)
 		ck_abort_msg("%s", err.text);
 }
 
@@ -168,11 +169,19 @@ fails(enum status status, const char *words)
 	ck_assert_int_eq(err.status, status);
 }
 
+/* What is no good before anyone is asked, and what is only then. */
 static inline void
 opening_fails(enum status status, const char *words)
 {
-	ck_assert_int_eq(smart_open(&config, &smart, &err), -1);
-	ck_assert_ptr_null(smart);
+	if (status == STATUS_USAGE) {
+		ck_assert_int_eq(smart_new(&config, &smart, &err), -1);
+		ck_assert_ptr_null(smart);
+	} else {
+		ck_assert_int_eq(smart_new(&config, &smart, &err), 0);
+		ck_assert_int_eq(smart_open(smart, &config, &err), -1);
+		smart_close(smart);
+		smart = NULL;
+	}
 	if (strstr(err.text, words) == NULL)
 		ck_abort_msg("%s\nwanted: %s", err.text, words);
 	ck_assert_int_eq(err.status, status);

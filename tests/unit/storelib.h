@@ -12,6 +12,7 @@
 #include "store.h"
 #include "store_place.h"
 #include "testlib.h"
+#include "text.h"
 
 #define CHECK(call) ck_assert_msg((call) != -1, "%s", err.text)
 /* A cursor gives something. */
@@ -234,6 +235,26 @@ state_is(const char *expected)
 		ck_assert_uint_eq(state.len, strlen(state.key));
 		list_key(&list, state.key, state.hash[0], state.is_deleted);
 	}
+	list_is(&list, rc, expected);
+	store_cursor_close(cursor);
+	store_close(store);
+}
+
+/* The records, tombstones too, as "key:fill". */
+static inline void
+records_are(const char *expected)
+{
+	struct store	    *store = open_store(STORE_READ);
+	struct store_cursor *cursor;
+	struct store_record  record;
+	struct buf	     list = { 0 };
+	int		     rc;
+
+	CHECK(store_records_open(store, PLANS, true, &cursor, &err));
+	while ((rc = store_record_next(cursor, &record, &err)) == 1)
+		list_key(&list, record.key, text_hex_value(
+		    (uint8_t)record.hash[0]) * 16 + text_hex_value(
+		    (uint8_t)record.hash[1]), record.is_deleted);
 	list_is(&list, rc, expected);
 	store_cursor_close(cursor);
 	store_close(store);

@@ -70,6 +70,7 @@ mark_is(const char *source, struct bulk_mark expected)
 #define PART(time)    OF(SOURCE, time, "false", "true")
 #define GAP(time) "{'Bulk':{'Source':'" SOURCE "','TransactionTime':'" time \
 	"','Full':false,'Complete':false,'Gap':true}}"
+#define BACK(to)      "{'Rollback':{'To':" to ",'Reason':'r'}}"
 #define OTHER(time)   OF("http://h/$export", time, "true", "true")
 
 /* Entries in the order of the runs, and the mark that comes of them. */
@@ -99,6 +100,25 @@ static const struct {
 	{ { FULL(TIME), PART(LATER), OTHER(TIME), OTHER(TIME) },
 	    { true, LATER_US, true, 1 } },
 	{ { OF(SOURCE "&_elements=id", TIME, "true", "true") }, { 0 } },
+	/* What a rollback has undone does not count ... */
+	{ { FULL(TIME), PART(LATER), BACK("1") }, { true, TIME_US, true, 0 } },
+	{ { FULL(TIME), PART(TIME), GAP(LATER), PART(LATER), BACK("2") },
+	    { true, TIME_US, true, 1 } },
+	{ { FULL(TIME), PART(LATER), BACK("2") }, { true, LATER_US, true, 1 } },
+	{ { FULL(TIME), PART(LATER), BACK("1"), PART(LATER) },
+	    { true, LATER_US, true, 1 } },
+	/* ... nor does one of another source, or before there was a run. */
+	{ { FULL(TIME), OTHER(TIME), FULL(LATER), BACK("2") },
+	    { true, TIME_US, true, 0 } },
+	{ { "{}", FULL(TIME), BACK("1") }, { 0 } },
+	/* One that is undone, and what it went back to. */
+	{ { FULL(TIME), PART(LATER), BACK("1"), BACK("2") },
+	    { true, LATER_US, true, 1 } },
+	{ { FULL(TIME), PART(LATER), BACK("1"), FULL(LATER), BACK("3") },
+	    { true, TIME_US, true, 0 } },
+	/* Where it does not say to which version nothing can be told. */
+	{ { FULL(TIME), BACK("'1'") }, { 0 } },
+	{ { FULL(TIME), "{'Rollback':1}" }, { 0 } },
 	/* Runs without the bulk mode. */
 	{ { "{}", "{'PlanDefinitions':{'Added':1}}" }, { 0 } },
 	{ { FULL(TIME), "{}", PART(LATER), "{'Patient':{}}" },
@@ -215,6 +235,8 @@ static const struct {
 	{ { RUN("'A':{},'B':{},", "false"), RUN("'B':{},", "true") }, false },
 	{ { RUN("'A':{},'B':{},", "true"), RUN("'C':{},", "false") }, true },
 	{ { RUN("'A':{},'B':{},", "true"), "{'A':{}}" }, true },
+	{ { RUN("'A':{},'B':{},", "true"), RUN("'B':{},", "false"), BACK("1") },
+	    true },
 };
 
 START_TEST(has_all)

@@ -108,6 +108,22 @@ START_TEST(abort_texts)
 }
 END_TEST
 
+/* They go into messages of one line, on a terminal. */
+START_TEST(abort_texts_are_plain)
+{
+	struct jobs *jobs = open_jobs(true);
+	struct job   job;
+
+	add_job(jobs, "j", JOB_QUEUED);
+	ck_assert_int_eq(jobs_abort(jobs, "j", "a\x1b[31m\xe2\x80\xae" "b",
+	    "c\nd\xc2\x9b\xc3\xa6", &job, &err), 1);
+	ck_assert_str_eq(job.abort_by, "a?[31m?b");
+	ck_assert_str_eq(job.abort_reason, "c?d?\xc3\xa6");
+	job_clear(&job);
+	jobs_close(jobs);
+}
+END_TEST
+
 /* How long ago the last sign of life was, and whether that is too long. */
 static const struct {
 	int64_t ago_ms;
@@ -261,6 +277,7 @@ main(void)
 	    JOB_STATE__MAX - JOB_ABORTED);
 	tcase_add_test(tests, abort_lost);
 	tcase_add_test(tests, abort_texts);
+	tcase_add_test(tests, abort_texts_are_plain);
 	tcase_add_loop_test(tests, lost_by_age, 0,
 	    LENGTH_OF(ages) * JOB_STATE__MAX);
 	tcase_add_test(tests, sweep);

@@ -364,7 +364,7 @@ static const struct {
 	{ "--mode bulk --upstream https://h/", "NOMPD_UPSTREAM_API_KEY: ",
 	    "--no-upstream-key" },
 	/* keygen. */
-	{ "keygen --alg ES256", "--alg: ", "want ES384 or RS384" },
+	{ "keygen --alg ES256", "--alg: ", "want ES384, RS384 or Ed25519" },
 	{ "keygen --client-id c", "--client-id does not apply", "keygen" },
 	{ BULK "--alg ES384", "--alg does not apply", "a run" },
 	{ BULK "--public-jwks-file f", "--public-jwks-file does not", "" },

@@ -241,7 +241,9 @@ START_TEST(unpublished)
 	store = open_store(STORE_READ);
 	versions_are(store, backend()->has_undo ? 1 : 2, 1);
 	store_close(store);
-	state_is(backend()->has_undo ? "a:1 b:1 c:1" : "a:1 b:2 c:1-");
+	records_are(backend()->has_undo ? "a:1 b:1 c:1" : "a:1 b:2 c:1-");
+	/* What it has left may be anything. */
+	state_is(backend()->has_undo ? "a:1 b:1 c:1" : "a:1 b:0 c:0-");
 	write_run(only_c, NULL, 3, true);
 	if (backend()->has_undo)
 		changes_are(1, true, "c:2");

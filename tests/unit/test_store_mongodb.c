@@ -137,7 +137,7 @@ START_TEST(fence)
 	CHECK_FAILS(fenced[_i].act(version), "another run has taken the lease");
 	ck_assert_ptr_nonnull(strstr(err.text, store_name(first)));
 	check_metadata(3);
-	state_is("a:1 b:1 c:1 d:2");
+	records_are("a:1 b:1 c:1 d:2");
 	changes_are(1, true, fenced[_i].changes);
 	ck_assert_int_eq(mongodb_count("SyncHistory", "{}"), 1);
 	ck_assert_int_eq(mongodb_count("SyncHistoryKeys", "{}"), 0);

@@ -124,6 +124,9 @@ START_TEST(control)
 		return;
 	(void)snprintf(text, sizeof(text), "x%s", controls[_i].text);
 	ck_assert(!text_is_plain(text));
+	(void)snprintf(text, sizeof(text), "x%sy", controls[_i].text);
+	text_make_plain(text);
+	ck_assert_str_eq(text, "x?y");
 	(void)snprintf(text, sizeof(text), "\xc3\xa5%sx", controls[_i].text);
 	ck_assert(!text_is_plain(text));
 }

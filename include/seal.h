@@ -1,0 +1,87 @@
+/*
+ * The seal of a history entry: what the store held when the run was published,
+ * as digests, chained to the entry before it and, with a key, signed.  It is a
+ * BSON document; of what its digests are made: nompd-store(7), SEALED HISTORY.
+ *
+ *	{ Collections: { NAME: { Live, Deleted, Digest, Data }, ... },
+ *	  Keys, Previous, KeyId, Digest, Signature }
+ */
+#ifndef NOMPD_SEAL_H
+#define NOMPD_SEAL_H
+
+#include <bson/bson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "error.h"
+#include "hash.h"
+#include "seal_key.h"
+
+struct store;
+struct store_history;
+struct tally;
+
+/* What a seal says of a collection. */
+struct seal_numbers {
+	int64_t live;
+	int64_t deleted; /* tombstones */
+	char	records[HASH_TEXT_BYTES]; /* Digest: over all records */
+	char	data[HASH_TEXT_BYTES];	  /* Data: over what consumers hold;
+					   * empty: it has none */
+};
+/* The same of the collection as it is, in one pass over its outline. */
+int seal_numbers_make(struct store *store, const char *collection,
+    struct seal_numbers *out, struct error *err);
+/* From a seal of len bytes (NULL: there is none): 1 = *out is filled, 0 = it
+ * says nothing of that collection, or is not sound. */
+int seal_numbers_get(const uint8_t *seal, size_t len, const char *collection,
+    struct seal_numbers *out);
+/*
+ * The consumers' digest of a collection, from a seal as above: 1 = text is
+ * filled, 0 = there is none: the collection is none of consumers', was not
+ * there, or has an item without canonical JSON.
+ */
+int seal_data_digest(const uint8_t *seal, size_t len, const char *collection,
+    char text[HASH_TEXT_BYTES]);
+
+/* What holds the chain together; key_id is borrowed from the seal. */
+struct seal {
+	char	    keys[HASH_TEXT_BYTES];
+	char	    previous[HASH_TEXT_BYTES];
+	const char *key_id; /* NULL: it is not signed */
+	char	    digest[HASH_TEXT_BYTES];
+	uint8_t	    signature[SEAL_SIGNATURE_BYTES];
+};
+/* -1: it is no seal: a member is not there, is there twice, or is another than
+ * it has to be. */
+int seal_parse(const uint8_t *seal, size_t len, struct seal *out);
+
+/* The digest that the entry has by its content, its seal's own Digest and
+ * Signature aside. */
+void seal_digest(const struct store_history *entry,
+    char text[HASH_TEXT_BYTES]);
+/* What an entry that comes next has as Previous, and a prune as Anchor: the
+ * Digest of its seal or, when it has none, the one by its content. */
+void seal_chain(const struct store_history *entry,
+    char text[HASH_TEXT_BYTES]);
+
+/* A run, and the key that signs its entry. */
+struct seal_input {
+	struct store	      *store;	/* in the run */
+	const struct tally    *tallies; /* its collections */
+	size_t		       count;
+	bool		       has_parts; /* its key lists have parts */
+	const struct seal_key *key;	  /* NULL: it is not signed */
+};
+/*
+ * Makes the seal of the run's entry, of which all else is filled in and which
+ * is not put into the store yet.  A collection that the run has not written to
+ * keeps the numbers that the entry before it has; a run that prunes or repairs
+ * may have written to all of them.  Warns when that one was signed and this one
+ * is not.  The caller destroys *seal in any case.
+ */
+int seal_make(const struct seal_input *input,
+    const struct store_history *entry, bson_t *seal, struct error *err);
+
+#endif

@@ -1,0 +1,361 @@
+/* How a seal is made. */
+#include <inttypes.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "collection.h"
+#include "feed.h"
+#include "history.h"
+#include "log.h"
+#include "seal_int.h"
+#include "stop.h"
+#include "store.h"
+#include "tally.h"
+#include "words.h"
+#include "xalloc.h"
+
+/* Bytes of what stands around the id in the line of an item: two numbers, three
+ * blanks and a newline, the hash. */
+#define MAX_LINE_TEXT (2 * 21 + 4 + HASH_TEXT_BYTES)
+
+/* The digests of a collection while it is read. */
+struct scan {
+	crypto_hash_sha256_state records;
+	crypto_hash_sha256_state data;
+	bool			 has_data;
+	size_t			 type_len; /* bytes of a key before the id */
+	struct seal_numbers	*out;
+};
+
+static void
+feed_record(struct scan *scan, const struct store_outline *outline)
+{
+	feed_bytes(&scan->records, outline->key, outline->len);
+	feed_number(&scan->records, outline->version);
+	feed_number(&scan->records, outline->is_deleted);
+	feed_text(&scan->records, outline->hash);
+}
+
+/* The line of an item; consumers know a resource by its id alone, without the
+ * type that stands before it in the key. */
+static void
+feed_item(struct scan *scan, const struct store_outline *outline)
+{
+	size_t type_len = outline->len > scan->type_len ? scan->type_len : 0;
+	char   text[MAX_LINE_TEXT];
+	int    len;
+
+	len = snprintf(text, sizeof(text), "%zu ", outline->len - type_len);
+	(void)crypto_hash_sha256_update(&scan->data, (const uint8_t *)text,
+	    (size_t)len);
+	(void)crypto_hash_sha256_update(&scan->data,
+	    (const uint8_t *)outline->key + type_len,
+	    outline->len - type_len);
+	len = snprintf(text, sizeof(text), " %" PRId64 " %s\n",
+	    outline->version, outline->json_hash);
+	(void)crypto_hash_sha256_update(&scan->data, (const uint8_t *)text,
+	    (size_t)len);
+}
+
+static void
+scan_record(struct scan *scan, const struct store_outline *outline)
+{
+	feed_record(scan, outline);
+	if (outline->is_deleted) {
+		scan->out->deleted++;
+		return;
+	}
+	scan->out->live++;
+	if (outline->json_hash[0] == '\0')
+		scan->has_data = false;
+	if (scan->has_data)
+		feed_item(scan, outline);
+}
+
+static void
+scan_end(struct scan *scan)
+{
+	uint8_t hash[HASH_BYTES];
+
+	(void)crypto_hash_sha256_final(&scan->records, hash);
+	hash_format(hash, scan->out->records);
+	if (!scan->has_data)
+		return;
+	(void)crypto_hash_sha256_final(&scan->data, hash);
+	hash_format(hash, scan->out->data);
+}
+
+int
+seal_numbers_make(struct store *store, const char *collection,
+    struct seal_numbers *out, struct error *err)
+{
+	struct scan	     scan = { .out = out };
+	struct store_cursor *cursor;
+	struct store_outline outline;
+	int		     rc;
+
+	*out = (struct seal_numbers){ 0 };
+	scan.has_data = collection_is_served(collection);
+	if (collection_is_extra(collection))
+		scan.type_len = strlen(collection) + strlen("/");
+	(void)crypto_hash_sha256_init(&scan.records);
+	(void)crypto_hash_sha256_init(&scan.data);
+	if (store_outline_open(store, collection, &cursor, err) == -1)
+		return -1;
+	while ((rc = store_outline_next(cursor, &outline, err)) == 1 &&
+	    (rc = stop_check(STATUS_STORE, err)) == 0) {
+		scan_record(&scan, &outline);
+		log_progress("sealing: %s %" PRId64, collection,
+		    out->live + out->deleted);
+	}
+	store_cursor_close(cursor);
+	scan_end(&scan);
+	return rc;
+}
+
+/* The entry before: its digest, and its seal. */
+struct before {
+	char	 chain[HASH_TEXT_BYTES];
+	uint8_t *seal; /* heap; NULL: it has none */
+	size_t	 seal_len;
+	bool	 is_signed;
+};
+
+/* Does the run's entry tell of what is in no tally? */
+static bool
+has_more(const struct store_history *entry)
+{
+	bson_iter_t iter;
+
+	if (!bson_iter_init_from_data(&iter, entry->tallies,
+	    entry->tallies_len))
+		return true;
+	while (bson_iter_next(&iter)) {
+		if (strcmp(bson_iter_key(&iter), HISTORY_PRUNE) == 0 ||
+		    strcmp(bson_iter_key(&iter), HISTORY_REPAIR) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int
+read_before(struct store *store, struct before *before, struct error *err)
+{
+	struct store_history entry;
+	struct store_cursor *cursor;
+	struct seal	     seal;
+	int		     rc;
+
+	*before = (struct before){ .seal = NULL };
+	/* There is none before the first. */
+	memset(before->chain, '0', sizeof(before->chain) - 1);
+	if (store_history_open(store, 1, &cursor, err) == -1)
+		return -1;
+	rc = store_history_next(cursor, &entry, err);
+	if (rc == 1)
+		seal_chain(&entry, before->chain);
+	if (rc == 1 && seal_parse(entry.seal, entry.seal_len, &seal) == 0) {
+		before->seal = xcalloc(1, entry.seal_len);
+		memcpy(before->seal, entry.seal, entry.seal_len);
+		before->seal_len = entry.seal_len;
+		before->is_signed = seal.key_id != NULL;
+	}
+	store_cursor_close(cursor);
+	return rc == -1 ? -1 : 0;
+}
+
+/* Did the run write to it? */
+static bool
+is_written(const struct seal_input *input, const char *collection)
+{
+	const struct tally *tally;
+	size_t		    i;
+
+	/* Records of runs that died have this run's version now. */
+	if (store_adopted(input->store) > 0)
+		return true;
+	for (i = 0; i < input->count; i++) {
+		tally = &input->tallies[i];
+		if (strcmp(tally->name, collection) == 0)
+			return tally->added + tally->updated +
+			    tally->deleted > 0;
+	}
+	return false;
+}
+
+static void
+append_text(bson_t *doc, const char *name, const char *text)
+{
+	if (!BSON_APPEND_UTF8(doc, name, text))
+		xalloc_end();
+}
+
+static int
+append_collection(const struct seal_input *input, const struct before *before,
+    const char *collection, bson_t *collections, struct error *err)
+{
+	struct seal_numbers numbers;
+	bson_t		    member;
+
+	if ((is_written(input, collection) || seal_numbers_get(before->seal,
+	    before->seal_len, collection, &numbers) == 0) &&
+	    seal_numbers_make(input->store, collection, &numbers, err) == -1)
+		return -1;
+	if (!BSON_APPEND_DOCUMENT_BEGIN(collections, collection, &member) ||
+	    !BSON_APPEND_INT64(&member, SEAL_LIVE, numbers.live) ||
+	    !BSON_APPEND_INT64(&member, SEAL_DELETED, numbers.deleted))
+		xalloc_end();
+	append_text(&member, SEAL_RECORDS, numbers.records);
+	if (numbers.data[0] != '\0')
+		append_text(&member, SEAL_DATA, numbers.data);
+	if (!bson_append_document_end(collections, &member))
+		xalloc_end();
+	return 0;
+}
+
+static int
+append_collections(const struct seal_input *input,
+    const struct before *before, bson_t *seal, struct error *err)
+{
+	bson_t	collections;
+	char  **names, **name;
+	int	rc = 0;
+
+	if (store_collections_get(input->store, &names, err) == -1)
+		return -1;
+	if (!BSON_APPEND_DOCUMENT_BEGIN(seal, SEAL_COLLECTIONS, &collections))
+		xalloc_end();
+	for (name = names; rc == 0 && *name != NULL; name++)
+		rc = append_collection(input, before, *name, &collections,
+		    err);
+	if (!bson_append_document_end(seal, &collections))
+		xalloc_end();
+	words_free(names);
+	return rc;
+}
+
+static int
+feed_list(crypto_hash_sha256_state *state, struct store *store,
+    int64_t version, const char *collection, const char *act,
+    struct error *err)
+{
+	struct store_history_keys part;
+	struct store_cursor	 *cursor;
+	int			  rc;
+
+	if (store_history_keys_open(store, version, collection, act, &cursor,
+	    err) == -1)
+		return -1;
+	while ((rc = store_history_keys_next(cursor, &part, err)) == 1)
+		seal_feed_part(state, &part);
+	store_cursor_close(cursor);
+	return rc;
+}
+
+static int
+compare_names(const void *a, const void *b)
+{
+	const struct tally *const *one = a, *const *other = b;
+
+	return strcmp((*one)->name, (*other)->name);
+}
+
+/* The parts of all key lists, in the order that a store has them in. */
+static int
+feed_parts(crypto_hash_sha256_state *state, const struct seal_input *input,
+    int64_t version, struct error *err)
+{
+	/* In the order of their names. */
+	static const enum act acts[ACT__MAX] = { ACT_ADD, ACT_DELETE,
+		ACT_UPDATE };
+	const struct tally **tallies;
+	size_t		     i, j;
+	int		     rc = 0;
+
+	tallies = xcalloc(input->count + 1, sizeof(*tallies));
+	for (i = 0; i < input->count; i++)
+		tallies[i] = &input->tallies[i];
+	qsort(tallies, input->count, sizeof(*tallies), compare_names);
+	for (i = 0; i < input->count; i++) {
+		for (j = 0; j < ACT__MAX && rc == 0; j++) {
+			if (tally_count(tallies[i], acts[j]) > 0)
+				rc = feed_list(state, input->store, version,
+				    tallies[i]->name,
+				    history_act_name(acts[j]), err);
+		}
+	}
+	free(tallies);
+	return rc;
+}
+
+static int
+append_keys(const struct seal_input *input, int64_t version, bson_t *seal,
+    struct error *err)
+{
+	crypto_hash_sha256_state state;
+	uint8_t			 hash[HASH_BYTES];
+	char			 text[HASH_TEXT_BYTES];
+
+	(void)crypto_hash_sha256_init(&state);
+	if (input->has_parts && feed_parts(&state, input, version, err) == -1)
+		return -1;
+	(void)crypto_hash_sha256_final(&state, hash);
+	hash_format(hash, text);
+	append_text(seal, SEAL_KEYS, text);
+	return 0;
+}
+
+/* What all before it is digested to, and signed. */
+static void
+append_digest(const struct seal_key *key, const struct store_history *entry,
+    bson_t *seal)
+{
+	struct store_history sealed = *entry;
+	uint8_t		     signature[SEAL_SIGNATURE_BYTES];
+	char		     digest[HASH_TEXT_BYTES];
+	char		     text[2 * SEAL_SIGNATURE_BYTES + 1];
+
+	sealed.seal = bson_get_data(seal);
+	sealed.seal_len = seal->len;
+	seal_digest(&sealed, digest);
+	append_text(seal, SEAL_DIGEST, digest);
+	if (key == NULL)
+		return;
+	seal_key_sign(key, digest, signature);
+	(void)sodium_bin2hex(text, sizeof(text), signature,
+	    sizeof(signature));
+	append_text(seal, SEAL_SIGNATURE, text);
+}
+
+int
+seal_make(const struct seal_input *input, const struct store_history *entry,
+    bson_t *seal, struct error *err)
+{
+	struct before before;
+	int	      rc;
+
+	bson_init(seal);
+	if (read_before(input->store, &before, err) == -1)
+		return -1;
+	if (has_more(entry))
+		before.seal_len = 0;
+	rc = append_collections(input, &before, seal, err);
+	if (rc == 0)
+		rc = append_keys(input, entry->version, seal, err);
+	if (rc == 0) {
+		append_text(seal, SEAL_PREVIOUS, before.chain);
+		if (input->key != NULL)
+			append_text(seal, SEAL_KEY_ID,
+			    seal_key_id(input->key));
+		append_digest(input->key, entry, seal);
+		if (input->key == NULL && before.is_signed)
+			log_warn("version %" PRId64 ": its history entry is not"
+			    " signed, and the one before it is;"
+			    " --seal-key-file names the key",
+			    entry->version);
+	}
+	free(before.seal);
+	return rc;
+}

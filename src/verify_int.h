@@ -1,0 +1,91 @@
+/* What the parts of the verification share. */
+#ifndef NOMPD_VERIFY_INT_H
+#define NOMPD_VERIFY_INT_H
+
+#include <stdbool.h>
+
+#include "collection.h"
+#include "hash.h"
+#include "stage.h"
+#include "verify.h"
+
+struct json_canonical;
+struct seal_keys;
+struct verify_ledger;
+
+/*
+ * runs are the finished ones whose entries are kept, newest first; oldest is
+ * the version of the last of them, 0 when there is none.
+ */
+struct verify {
+	struct store	       *store;
+	const struct options   *opts;
+	fault_fn		found;
+	void		       *ctx;
+	struct verify_counts   *counts;
+	struct seal_keys       *keys; /* NULL: none were given */
+	struct store_versions	versions;
+	char		      **collections;
+	char		      **faulty; /* those with faults */
+	struct store_run       *runs;
+	size_t			n_runs;
+	int64_t			oldest;
+	struct verify_ledger   *ledger;
+	struct hasher	       *hasher;
+	struct json_canonical  *canonical;
+	bool			is_damaged;	/* the kind of store says so */
+	bool			is_raw_damaged; /* of raw records a backup is
+					 * needed */
+	int64_t			grouped_in; /* last entry with outputs ... */
+	int64_t			typed_in;   /* ... and with what bulk runs
+					     * make them of */
+};
+
+/* Counts a fault and gives it on. */
+int verify_found(struct verify *verify, const struct fault *fault,
+    struct error *err);
+bool verify_is_faulty(const struct verify *verify, const char *collection);
+/* The finished run of that version, or NULL. */
+const struct store_run *verify_run(const struct verify *verify,
+    int64_t version);
+
+/* verify_runs.c: the history entries and their key lists. */
+int verify_runs(struct verify *verify, struct error *err);
+/* verify_records.c: the records of a collection, and their former states. */
+int verify_records(struct verify *verify, const char *collection,
+    struct error *err);
+int verify_states(struct verify *verify, const char *collection,
+    struct error *err);
+/* verify_seal.c: the chain of the history; its last seal. */
+int verify_chain(struct verify *verify, struct error *err);
+int verify_seal(struct verify *verify, struct error *err);
+/* verify_outputs.c: are outputs what the raw records give? */
+int verify_outputs(struct verify *verify, struct error *err);
+
+/*
+ * verify_ledger.c: who has changed what.  The key lists of the history are one
+ * side, the records and their former states the other.  All of it is in a
+ * temporary database that goes with the process, so that memory does not grow
+ * with the store.
+ */
+int verify_ledger_open(struct verify_ledger **out, struct error *err);
+/* NULL is fine. */
+void verify_ledger_close(struct verify_ledger *ledger);
+/* A version whose history entry is kept. */
+int verify_ledger_run(struct verify_ledger *ledger, int64_t version,
+    struct error *err);
+/* So many keys are in a list of that entry, as the entry says. */
+int verify_ledger_count(struct verify_ledger *ledger, int64_t version,
+    const char *collection, enum act act, int64_t count, struct error *err);
+/* A key of such a list. */
+int verify_ledger_key(struct verify_ledger *ledger, int64_t version,
+    const char *collection, enum act act, const char *key, size_t len,
+    struct error *err);
+/* A record, or a former state: 1 = taken, 0 = that version of it was there
+ * already, -1 = failed. */
+int verify_ledger_record(struct verify_ledger *ledger, const char *collection,
+    const struct store_record *record, bool is_state, struct error *err);
+/* All is in: what is on one side alone, or does not fit together. */
+int verify_ledger_compare(struct verify *verify, struct error *err);
+
+#endif
