@@ -144,7 +144,8 @@ struct mongodb_cursor *mongodb_find(struct store_mongodb *store,
 /* The same for a pipeline. */
 struct mongodb_cursor *mongodb_aggregate(struct store_mongodb *store,
     const char *collection, bson_t *pipeline, bson_t *opts);
-/* 1 = *doc is the next one (borrowed until the next call), 0 = end. */
+/* 1 = *doc is the next one (borrowed until the next call), 0 = end, also when
+ * it is asked again. */
 int mongodb_next(struct mongodb_cursor *cursor, const bson_t **doc,
     struct error *err);
 /* The first document of a search as *out, which the caller destroys; 0 = there
