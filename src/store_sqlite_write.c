@@ -58,8 +58,9 @@ prepare_all(struct store_sqlite *store, struct sqlite_writer *writer,
 	    sqlite_db_prepare(store->db, &writer->save, err,
 	    "INSERT OR REPLACE INTO " COLLECTION_STATES " (Collection,"
 	    " BusinessKey, Version, ReplacedIn, IsDeleted, UpdatedAt,"
-	    " ContentHash, Data, JsonHash) SELECT '%s', BusinessKey, Version, %lld, IsDeleted,"
-	    " UpdatedAt, ContentHash, Data, JsonHash FROM \"%s\""
+	    " ContentHash, Data, JsonHash) SELECT '%s', BusinessKey, Version,"
+	    " %lld, IsDeleted, UpdatedAt, ContentHash, Data, JsonHash"
+	    " FROM \"%s\""
 	    " WHERE BusinessKey = ?1", collection, (long long)version,
 	    collection) == -1)
 		return -1;
