@@ -77,9 +77,9 @@ struct seal_input {
 /*
  * Makes the seal of the run's entry, of which all else is filled in and which
  * is not put into the store yet.  A collection that the run has not written to
- * keeps the numbers that the entry before it has; a run that prunes or repairs
- * may have written to all of them.  Warns when that one was signed and this one
- * is not.  The caller destroys *seal in any case.
+ * keeps the numbers that the entry before it has; a run that prunes or repairs,
+ * or one that died since, may have written to all of them.  Warns when that
+ * entry was signed and this one is not.  The caller destroys *seal in any case.
  */
 int seal_make(const struct seal_input *input,
     const struct store_history *entry, bson_t *seal, struct error *err);

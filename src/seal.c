@@ -120,6 +120,7 @@ struct before {
 	char	 chain[HASH_TEXT_BYTES];
 	uint8_t *seal; /* heap; NULL: it has none */
 	size_t	 seal_len;
+	int64_t	 version; /* 0: there is none */
 	bool	 is_signed;
 };
 
@@ -154,8 +155,10 @@ read_before(struct store *store, struct before *before, struct error *err)
 	if (store_history_open(store, 1, &cursor, err) == -1)
 		return -1;
 	rc = store_history_next(cursor, &entry, err);
-	if (rc == 1)
+	if (rc == 1) {
+		before->version = entry.version;
 		seal_chain(&entry, before->chain);
+	}
 	if (rc == 1 && seal_parse(entry.seal, entry.seal_len, &seal) == 0) {
 		before->seal = xcalloc(1, entry.seal_len);
 		memcpy(before->seal, entry.seal, entry.seal_len);
@@ -339,7 +342,8 @@ seal_make(const struct seal_input *input, const struct store_history *entry,
 	bson_init(seal);
 	if (read_before(input->store, &before, err) == -1)
 		return -1;
-	if (has_more(entry))
+	/* A run between that died may have taken away what is in no tally. */
+	if (has_more(entry) || entry->version != before.version + 1)
 		before.seal_len = 0;
 	rc = append_collections(input, &before, seal, err);
 	if (rc == 0)

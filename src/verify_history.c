@@ -290,10 +290,16 @@ add_sealed(const struct walk *walk, char ***names)
 static int
 check_newest(struct walk *walk, struct error *err)
 {
-	char **names, **name;
-	int    rc = 0;
+	struct store_versions versions;
+	char		    **names, **name;
+	int		      rc = 0;
 
 	if (walk->newest_seal == NULL)
+		return 0;
+	if (store_versions_get(walk->what->store, &versions, err) == -1)
+		return -1;
+	/* No view goes back to it. */
+	if (versions.states_from > walk->out->head_version)
 		return 0;
 	if (store_collections_get(walk->what->store, &names, err) == -1)
 		return -1;
