@@ -15,6 +15,7 @@ enum fault_kind {
 	FAULT_HASH,	  /* can be made again from the record's Data */
 	FAULT_OUTPUT,	  /* can be made again from the raw records */
 	FAULT_INDEX,	  /* can be made again from its table */
+	FAULT_STRANGER,	  /* stands where something of ours has to be */
 	FAULT_UNFINISHED, /* of a run that died; the next run mends it */
 	FAULT_STATE,	  /* of a former state, which pruning removes */
 	FAULT_HISTORY,	  /* of what nothing else tells; a backup has it */

@@ -5,6 +5,7 @@ static const char *const advice[FAULT__MAX] = {
 	[FAULT_OUTPUT] = "nompd-sync verify --repair makes it again from the"
 	    " raw records",
 	[FAULT_INDEX] = "nompd-sync verify --repair makes it again",
+	[FAULT_STRANGER] = "remove it, and the next run makes it again",
 	[FAULT_UNFINISHED] = "the next run mends what an unfinished one has"
 	    " left",
 	[FAULT_STATE] = "restore the store from a backup, or prune former"

@@ -63,8 +63,12 @@ mongodb_next(struct mongodb_cursor *cursor, const bson_t **doc,
 	bson_error_t cause;
 	char	    *doing;
 
+	if (cursor->is_over)
+		return 0;
 	if (mongoc_cursor_next(cursor->cursor, doc))
 		return 1;
+	/* The driver has an error for one that is asked again. */
+	cursor->is_over = true;
 	if (!mongoc_cursor_error(cursor->cursor, &cause))
 		return 0;
 	doing = xasprintf("reading %s",

@@ -193,6 +193,7 @@ const struct store_ops store_mongodb_ops = {
 	.notes_next = store_mongodb_notes_next,
 	.notes_delete = store_mongodb_notes_delete,
 	.prune = store_mongodb_prune,
+	.check = store_mongodb_check,
 	.cursor_close = store_mongodb_cursor_close,
 	.publish = store_mongodb_publish,
 };

@@ -101,6 +101,10 @@ int store_mongodb_look(struct store_mongodb *store, const char *name,
     const char *id, int64_t *version, struct error *err);
 /* Makes this program's layout that of the mark, the last thing made. */
 int store_mongodb_put_mark(struct store_mongodb *store, struct error *err);
+/* The command that makes what is missing of a collection and its indexes; the
+ * caller destroys it. */
+void store_mongodb_index_command(const struct store_mongodb *store,
+    bson_t *command, const char *collection, bool has_records);
 /* As their namesakes. */
 int store_mongodb_extras_get(struct store *base, char ***out,
     struct error *err);
@@ -130,6 +134,7 @@ struct mongodb_cursor {
 	mongoc_collection_t *collection;
 	mongoc_cursor_t	    *cursor;
 	const char	    *key;
+	bool		     is_over;
 	struct mongodb_view *view;
 	bool		     keeps_seen;
 	struct sqlite_keys  *seen;
@@ -144,7 +149,8 @@ struct mongodb_cursor *mongodb_find(struct store_mongodb *store,
 /* The same for a pipeline. */
 struct mongodb_cursor *mongodb_aggregate(struct store_mongodb *store,
     const char *collection, bson_t *pipeline, bson_t *opts);
-/* 1 = *doc is the next one (borrowed until the next call), 0 = end. */
+/* 1 = *doc is the next one (borrowed until the next call), 0 = end, also when
+ * it is asked again. */
 int mongodb_next(struct mongodb_cursor *cursor, const bson_t **doc,
     struct error *err);
 /* The first document of a search as *out, which the caller destroys; 0 = there
@@ -292,6 +298,10 @@ int store_mongodb_mend_states(struct store_mongodb *store, char *const *names,
 /* store_mongodb_prune.c */
 int store_mongodb_prune(struct store *base, const struct store_prune *what,
     struct store_pruned *out, struct error *err);
+
+/* store_mongodb_check.c */
+int store_mongodb_check(struct store *base, bool mends, fault_fn fn, void *ctx,
+    struct error *err);
 
 /* store_mongodb_upgrade.c */
 int store_mongodb_upgrade_begin(struct store *base, struct error *err);

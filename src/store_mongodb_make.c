@@ -66,10 +66,9 @@ append_index(bson_t *list, const char *collection, uint32_t number,
 	free(name);
 }
 
-/* The command that makes what is missing of a collection and its indexes. */
-static void
-fill_command(const struct store_mongodb *store, bson_t *command,
-    const char *collection, bool has_records)
+void
+store_mongodb_index_command(const struct store_mongodb *store,
+    bson_t *command, const char *collection, bool has_records)
 {
 	bson_t	 list;
 	uint32_t n = 0;
@@ -98,7 +97,7 @@ make_collection(struct store_mongodb *store, const char *collection,
 	int	     rc = 0;
 
 	doing = xasprintf("making the indexes of %s", collection);
-	fill_command(store, &command, collection, has_records);
+	store_mongodb_index_command(store, &command, collection, has_records);
 	if (!mongoc_client_write_command_with_opts(store->link.client,
 	    store->link.database, &command, NULL, &reply, &cause))
 		rc = mongodb_fail(&cause, doing, err);

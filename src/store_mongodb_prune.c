@@ -108,7 +108,9 @@ write_down(struct store_mongodb *store, const struct store_prune *what,
 	store_mongodb_select(&selector, METADATA_ID, strlen(METADATA_ID));
 	update = BCON_NEW("$max", "{", "StatesFrom",
 	    BCON_INT64(out->states_from), "Horizon", BCON_INT64(out->horizon),
-	    PRUNED_TO, BCON_INT64(what->history_to), "}");
+	    PRUNED_TO, BCON_INT64(what->history_to), "}", "$setOnInsert", "{",
+	    "CurrentVersion", BCON_INT64(0), "LastSyncAt", BCON_DATE_TIME(0),
+	    "}");
 	/* A copy may begin with it. */
 	opts = BCON_NEW("upsert", BCON_BOOL(true));
 	if (rc == 0 && !mongoc_collection_update_one(collection, &selector,

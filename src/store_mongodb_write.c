@@ -151,7 +151,7 @@ save_states(struct mongodb_writer *writer, struct error *err)
 	if (writer->n_keys == 0)
 		return 0;
 	rc = store_mongodb_save_states(store_of(writer),
-	    writer->base.collection, writer->keys, err);
+	    mongoc_collection_get_name(writer->collection), writer->keys, err);
 	bson_reinit(writer->keys);
 	writer->n_keys = 0;
 	return rc;
@@ -367,7 +367,8 @@ store_mongodb_writer_state(struct store_writer *base,
 	bson_iter_t	       iter;
 	int		       rc;
 
-	build_state(&doc, writer->base.collection, state);
+	build_state(&doc, mongoc_collection_get_name(writer->collection),
+	    state);
 	opts = BCON_NEW("validate", BCON_BOOL(false), "upsert",
 	    BCON_BOOL(true));
 	rc = make_room(writer, doc.len, err);

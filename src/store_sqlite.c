@@ -296,6 +296,7 @@ sqlite_open(const struct store_place *place, enum store_mode mode,
 
 	store = xcalloc(1, sizeof(*store));
 	store->lease_fd = -1;
+	store->mode = mode;
 	/* A path, never one of SQLite's special names (":memory:", "file:"). */
 	store->path = xasprintf("%s%s", path[0] == '/' ? "" : "./", path);
 	store->base.name = xstrdup(path);
@@ -381,6 +382,19 @@ sqlite_lease_check(struct store *base, struct error *err)
 	return 0;
 }
 
+/* A copy may have what a run has left that died: readers are not to see it. */
+static int
+choose_shown(struct store_sqlite *store, struct error *err)
+{
+	struct store_versions versions;
+
+	if (store_sqlite_versions_get(&store->base, &versions, err) == -1)
+		return -1;
+	store->shown = versions.raised > versions.finished &&
+	    versions.states_from <= versions.finished ? versions.finished : 0;
+	return 0;
+}
+
 static int
 sqlite_begin(struct store *base, struct error *err)
 {
@@ -394,8 +408,10 @@ sqlite_begin(struct store *base, struct error *err)
 	    "SELECT count(*) FROM SyncMetadata", err) == -1)
 		return -1;
 	/* A run may have brought it up to date since. */
-	return store->layout >= SCHEMA_VERSION ? 0 : sqlite_db_number(
-	    store->db, &store->layout, err, "PRAGMA user_version");
+	if (store->layout < SCHEMA_VERSION && sqlite_db_number(store->db,
+	    &store->layout, err, "PRAGMA user_version") == -1)
+		return -1;
+	return store->mode == STORE_READ ? choose_shown(store, err) : 0;
 }
 
 static int

@@ -23,6 +23,8 @@ struct store_sqlite {
 	int	     lease_fd;
 	int64_t	     own_version;
 	int64_t	     layout;
+	enum store_mode mode;
+	int64_t	     shown; /* what a reader sees without a view; 0: all */
 };
 
 /* The layout that this program writes (PRAGMA user_version); it reads those

@@ -170,6 +170,12 @@ store_sqlite_state_next(struct store_cursor *base, struct store_state *state,
 #define IS_KEY	 " AND BusinessKey = ?1"
 #define IS_SINCE " AND Version > ?1"
 
+static long long
+view_of(const struct store_sqlite *store)
+{
+	return store->base.view != 0 ? store->base.view : store->shown;
+}
+
 /*
  * Lends a search of the records of a collection: those of now or, in a view,
  * those that were there then, together with the states that were.
@@ -179,7 +185,7 @@ lend_records(struct store_sqlite *store, const char *collection,
     const char *condition, const char *order, sqlite3_stmt **out,
     struct error *err)
 {
-	long long   view = store->base.view;
+	long long   view = view_of(store);
 	/* By itself SQLite would look at all states that were replaced since
 	 * to find the few of one record. */
 	const char *index = strcmp(condition, IS_KEY) == 0 ?
@@ -333,7 +339,7 @@ static int
 lend_counts(struct store_sqlite *store, const char *collection,
     sqlite3_stmt **out, struct error *err)
 {
-	long long view = store->base.view;
+	long long view = view_of(store);
 
 	if (view == 0 || !has_states(store))
 		return sqlite_kept_lend(&store->kept, store->db, out, err,

@@ -309,8 +309,8 @@ class Sqlite:
         """A run that was not published has never been."""
         assert seen == old
 
-    def is_newer_allowed(self):
-        """May readers see records that are newer than the last version?"""
+    def leaves_records(self):
+        """May a killed run leave some of its records in the store?"""
         return False
 
 
@@ -524,7 +524,7 @@ class MongoDB:
                 assert record.version == seen.version == old.version + 1
                 assert new is None or record == new.records[where]
 
-    def is_newer_allowed(self):
+    def leaves_records(self):
         return True
 
 

@@ -123,7 +123,7 @@ class Case:
     def choose_way(self):
         """Where a killed run may leave some of its records, the same run comes
         again: another one would not know what is to become of them."""
-        if self.kills and KIND.is_newer_allowed():
+        if self.kills and KIND.leaves_records():
             return
         way = self.chance.random()
         overlap = self.chance.choice(["0s", "10m"])
@@ -165,7 +165,7 @@ class Case:
         counts = self.expectation.apply(
             job.export, said["Save"] == "overwrite", history[0]["Version"])
         if ended.status == 0 and not (
-                self.was_killed and KIND.is_newer_allowed()):
+                self.was_killed and KIND.leaves_records()):
             assert ended.counts == counts
         state = self.bulk.dump()
         assert rows(state) == self.expectation.rows

@@ -31,8 +31,7 @@ Item = collections.namedtuple("Item", "data version")
 
 class Consumer:
     """A copy of the two lists, kept as the contract says: by what came since
-    its version.  What it is told beyond that is checked.  Records newer than
-    the version may be of any state after it; they come again with the next."""
+    its version.  What it is told beyond that is checked."""
 
     def __init__(self, name, server, key, first=None, conditional=0):
         self.name = name
@@ -43,7 +42,6 @@ class Consumer:
         self.server, self.key = server, key
         self.items = {collection: {} for collection in PATHS}
         self.versions = dict.fromkeys(PATHS, first)
-        self.newer = {collection: set() for collection in PATHS}
         self.seen = []      # (collection, version, items) after each poll
         self.received = 0
 
@@ -71,17 +69,12 @@ class Consumer:
             since = self.versions[collection]
             version, items = self.ask(collection)
             self.check(since or 0, version, items)
-            if version != since:
-                self.newer[collection].clear()
             for item in items:
                 self.take(self.items[collection], item)
-                if item["version"] > version:
-                    self.newer[collection].add(item["data"]["id"])
             self.versions[collection] = version
             self.received += len(items)
             self.seen.append((collection, version,
-                              dict(self.items[collection]),
-                              set(self.newer[collection])))
+                              dict(self.items[collection])))
 
     def check(self, since, version, items):
         """Versions never go down; nothing comes twice; all is in order."""
@@ -91,8 +84,8 @@ class Consumer:
         assert order == sorted(order), (self.name, since)
         assert len({key for _, key in order}) == len(order)
         assert all(since < at for at, _ in order), (self.name, since, order)
-        assert KIND.is_newer_allowed() or all(
-            at <= version for at, _ in order), (self.name, version, order)
+        assert all(at <= version for at, _ in order), (
+            self.name, version, order)
 
     @staticmethod
     def take(items, item):
@@ -141,10 +134,6 @@ class Upstream:
 
     def publish(self):
         return folder_upstream(self.folder, *self.resources())
-
-
-def without(items, keys):
-    return {key: item for key, item in items.items() if key not in keys}
 
 
 class World:
@@ -266,9 +255,8 @@ class World:
             assert consumer.versions[collection] == self.model.version
             assert consumer.items[collection] == self.states[
                 collection, self.model.version], consumer.name
-        for collection, version, items, newer in consumer.seen:
-            state = self.states[collection, version]
-            assert without(items, newer) == without(state, newer), (
+        for collection, version, items in consumer.seen:
+            assert items == self.states[collection, version], (
                 consumer.name, collection, version)
         consumer.seen.clear()
 

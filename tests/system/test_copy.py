@@ -448,10 +448,11 @@ def test_what_a_died_run_left(bare, sources):
     bare.store = own(bare, source, "traced.db")
     ended = bare.run(*everything, url=url, env={"NOMPD_STORE_TRACE": "1"})
     assert ended.status == 0
-    step = re.search(r"store step (\d+): writer end", ended.err)
+    # The one with new records, and that which overwrites others.
+    _, step = re.findall(r"store step (\d+): bulk PlanDefinitions", ended.err)
     bare.store = store
     ended = bare.run(*everything, url=url,
-                     env={"NOMPD_STORE_KILL_AT": str(int(step[1]) + 2)})
+                     env={"NOMPD_STORE_KILL_AT": step})
     assert ended.status == -signal.SIGKILL
     bare.expire_lease()
     state = facts(store)

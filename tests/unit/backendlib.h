@@ -20,6 +20,8 @@ struct backend {
 	void (*check_nothing)(void);
 	/* Lets the time of a lease pass whose process is dead. */
 	void (*age_lease)(void);
+	/* Takes from the store what layout 1 has not. */
+	void (*make_old)(void);
 	/* Closing a store undoes what was not published. */
 	bool has_undo;
 };
@@ -27,10 +29,10 @@ struct backend {
 static const struct backend backends[] = {
 	{ sqlite_set_up, sqlite_tear_down, sqlite_make_newer,
 	    sqlite_make_foreign, sqlite_check_foreign, sqlite_check_nothing,
-	    sqlite_age_lease, true },
+	    sqlite_age_lease, sqlite_make_old, true },
 	{ mongodb_set_up, mongodb_tear_down, mongodb_make_newer,
 	    mongodb_make_foreign, mongodb_check_foreign, mongodb_check_nothing,
-	    mongodb_age_lease, false },
+	    mongodb_age_lease, mongodb_make_old, false },
 };
 
 static inline const struct backend *

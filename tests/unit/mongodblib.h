@@ -240,6 +240,56 @@ mongodb_check_nothing(void)
 	ck_assert_int_eq(mongodb_collections(), 0);
 }
 
+static inline void
+mongodb_drop_index(const char *collection, const char *name)
+{
+	char  *command = xasprintf("{'dropIndexes':'%s','index':'%s_%s'}",
+	     collection, collection, name);
+	bson_t reply;
+
+	mongodb_command(command, &reply);
+	bson_destroy(&reply);
+	free(command);
+}
+
+/* Changes all documents of a collection, also when there is none. */
+static inline void
+mongodb_update_all(const char *collection, const char *update)
+{
+	if (mongodb_count(collection, "{}") > 0)
+		mongodb_update(collection, "{}", update);
+}
+
+/* A layout 1: without former states, JSON hashes and seals, and with another
+ * index for the old state. */
+static inline void
+mongodb_make_old(void)
+{
+	char  *command;
+	bson_t reply;
+	int    i;
+
+	for (i = 0; i < COLLECTION__MAX; i++) {
+		mongodb_drop_index(collection_name(i), "Outline");
+		command = xasprintf("{'createIndexes':'%s','indexes':[{'key':"
+		    "{'_id':1,'IsDeleted':1,'ContentHash':1,'Version':1},"
+		    "'name':'%s_State'}]}", collection_name(i),
+		    collection_name(i));
+		mongodb_command(command, &reply);
+		bson_destroy(&reply);
+		free(command);
+		mongodb_update_all(collection_name(i),
+		    "{'$unset':{'JsonHash':''}}");
+	}
+	mongodb_command("{'drop':'RecordHistory'}", &reply);
+	bson_destroy(&reply);
+	mongodb_update_all("SyncMetadata",
+	    "{'$unset':{'StatesFrom':'','Horizon':''}}");
+	mongodb_update_all("SyncHistory", "{'$unset':{'Seal':''}}");
+	mongodb_update("SyncLease", "{'_id':'store'}",
+	    "{'$set':{'SchemaVersion':1}}");
+}
+
 /* As if its time had passed. */
 static inline void
 mongodb_age_lease(void)

@@ -89,6 +89,30 @@ sqlite_check_nothing(void)
 	ck_assert_int_eq(access(sqlite_path(), F_OK), -1);
 }
 
+/* A layout 1: the tables and the index that it has in another form. */
+static inline void
+sqlite_make_old(void)
+{
+	char *sql;
+	int   i;
+
+	for (i = 0; i < COLLECTION__MAX; i++) {
+		sql = xasprintf("DROP INDEX \"%s_State\";"
+		    "ALTER TABLE \"%s\" DROP COLUMN JsonHash;"
+		    "CREATE INDEX \"%s_State\" ON \"%s\" (BusinessKey,"
+		    " IsDeleted, ContentHash);", collection_name(i),
+		    collection_name(i), collection_name(i),
+		    collection_name(i));
+		damage(sql);
+		free(sql);
+	}
+	damage("DROP TABLE RecordHistory;"
+	    "ALTER TABLE SyncMetadata DROP COLUMN StatesFrom;"
+	    "ALTER TABLE SyncMetadata DROP COLUMN Horizon;"
+	    "ALTER TABLE SyncHistory DROP COLUMN Seal;"
+	    "PRAGMA user_version = 1");
+}
+
 /* The lease went with its process. */
 static inline void
 sqlite_age_lease(void)
