@@ -54,11 +54,13 @@ prepare_all(struct store_sqlite *store, struct sqlite_writer *writer,
 	    " UpdatedAt = excluded.UpdatedAt,"
 	    " ContentHash = excluded.ContentHash, Data = excluded.Data,"
 	    " JsonHash = excluded.JsonHash", collection) == -1 ||
+	    /* A copy may have brought that of a run that died. */
 	    sqlite_db_prepare(store->db, &writer->save, err,
-	    "INSERT INTO " COLLECTION_STATES " (Collection, BusinessKey,"
-	    " Version, ReplacedIn, IsDeleted, UpdatedAt, ContentHash, Data,"
-	    " JsonHash) SELECT '%s', BusinessKey, Version, %lld, IsDeleted,"
-	    " UpdatedAt, ContentHash, Data, JsonHash FROM \"%s\""
+	    "INSERT OR REPLACE INTO " COLLECTION_STATES " (Collection,"
+	    " BusinessKey, Version, ReplacedIn, IsDeleted, UpdatedAt,"
+	    " ContentHash, Data, JsonHash) SELECT '%s', BusinessKey, Version,"
+	    " %lld, IsDeleted, UpdatedAt, ContentHash, Data, JsonHash"
+	    " FROM \"%s\""
 	    " WHERE BusinessKey = ?1", collection, (long long)version,
 	    collection) == -1)
 		return -1;

@@ -11,27 +11,27 @@
 /* What the fault is in. */
 enum target { IN_VERSION, IN_RECORD, IN_KEYS, IN_ENTRY };
 /* What is done to it. */
-enum fault_kind {
-	FAULT_LOSE,
-	FAULT_DOUBLE,
-	FAULT_DOUBLE_ELSEWHERE, /* and once more under another key */
-	FAULT_ELSEWHERE,	/* under another key instead */
-	FAULT_DATA,		/* a bit of it */
-	FAULT_HASH,
-	FAULT_VERSION,
-	FAULT_TIME,
-	FAULT_DELETED,
-	FAULT__MAX
+enum lapse_kind {
+	LAPSE_LOSE,
+	LAPSE_DOUBLE,
+	LAPSE_DOUBLE_ELSEWHERE, /* and once more under another key */
+	LAPSE_ELSEWHERE,	/* under another key instead */
+	LAPSE_DATA,		/* a bit of it */
+	LAPSE_HASH,
+	LAPSE_VERSION,
+	LAPSE_TIME,
+	LAPSE_DELETED,
+	LAPSE__MAX
 };
 
-static const char *const fault_names[FAULT__MAX] = { "lose", "double",
+static const char *const fault_names[LAPSE__MAX] = { "lose", "double",
 	"double elsewhere", "elsewhere", "data", "hash", "version", "time",
 	"deleted" };
 
 static struct {
 	const struct store_ops *real;
 	enum target		target;
-	enum fault_kind		kind;
+	enum lapse_kind		kind;
 	uint64_t		at; /* calls of the target until then */
 	bool			has_fired;
 	bool			is_mongodb;
@@ -86,11 +86,11 @@ faulty_version_raise(struct store *store, int64_t now_ms, int64_t *version,
 	if (!fires(IN_VERSION))
 		return fault.real->version_raise(store, now_ms, version, why);
 	switch ((int)fault.kind) {
-	case FAULT_LOSE:
+	case LAPSE_LOSE:
 		CHECK(fault.real->versions_get(store, &versions, &err));
 		*version = versions.raised + 1;
 		return 0;
-	case FAULT_DOUBLE:
+	case LAPSE_DOUBLE:
 		CHECK(fault.real->version_raise(store, now_ms, version, &err));
 		return fault.real->version_raise(store, now_ms, &ignored, why);
 	default:
@@ -120,18 +120,18 @@ put_altered(struct store_writer *writer, struct store_record record,
 	int	 rc;
 
 	switch ((int)fault.kind) {
-	case FAULT_DATA:
+	case LAPSE_DATA:
 		data = flip(record.data, record.data_len);
 		record.data = data;
 		break;
-	case FAULT_HASH:
+	case LAPSE_HASH:
 		hex = &record.hash[roll(HASH_TEXT_BYTES - 1)];
 		*hex = *hex == '0' ? '1' : '0';
 		break;
-	case FAULT_VERSION:
+	case LAPSE_VERSION:
 		record.version += roll(2) == 0 ? 1 : -1;
 		break;
-	case FAULT_TIME:
+	case LAPSE_TIME:
 		record.updated_at_ms += roll(2) == 0 ? 1 : -1;
 		break;
 	default:
@@ -153,13 +153,13 @@ faulty_put(struct store_writer *writer, const struct store_record *record,
 
 	if (!fires(IN_RECORD))
 		return fault.real->writer_put(writer, record, is_new, why);
-	if (fault.kind == FAULT_LOSE)
+	if (fault.kind == LAPSE_LOSE)
 		return 0;
-	if (fault.kind > FAULT_ELSEWHERE)
+	if (fault.kind > LAPSE_ELSEWHERE)
 		return put_altered(writer, *record, is_new, why);
-	rc = fault.kind == FAULT_ELSEWHERE ? 0 :
+	rc = fault.kind == LAPSE_ELSEWHERE ? 0 :
 	    fault.real->writer_put(writer, record, is_new, why);
-	if (rc == -1 || fault.kind == FAULT_DOUBLE)
+	if (rc == -1 || fault.kind == LAPSE_DOUBLE)
 		return rc == -1 ? -1 : fault.real->writer_put(writer, record,
 		    is_new, why);
 	key = xasprintf("%s~", record->key);
@@ -181,8 +181,8 @@ delete_altered(const struct store_writer *writer, const char *key, size_t len,
 	int		     rc;
 
 	CHECK(fault.real->writer_open(store, fault.collection,
-	    writer->version + (fault.kind == FAULT_VERSION ? step : 0),
-	    fault.now_ms + (fault.kind == FAULT_VERSION ? 0 : step), &other,
+	    writer->version + (fault.kind == LAPSE_VERSION ? step : 0),
+	    fault.now_ms + (fault.kind == LAPSE_VERSION ? 0 : step), &other,
 	    &err));
 	other->store = store;
 	rc = fault.real->writer_delete(other, key, len, why);
@@ -229,7 +229,7 @@ delete_another(struct store_writer *writer, const char *key, size_t len,
 	if (rc == 1)
 		rc = fault.real->writer_delete(writer, record.key, record.len,
 		    why);
-	else if (fault.kind == FAULT_DOUBLE_ELSEWHERE)
+	else if (fault.kind == LAPSE_DOUBLE_ELSEWHERE)
 		rc = fault.real->writer_delete(writer, key, len, why);
 	store_cursor_close(cursor);
 	return rc;
@@ -242,18 +242,18 @@ faulty_delete(struct store_writer *writer, const char *key, size_t len,
 	if (!fires(IN_RECORD))
 		return fault.real->writer_delete(writer, key, len, why);
 	switch ((int)fault.kind) {
-	case FAULT_LOSE:
+	case LAPSE_LOSE:
 		return 0;
-	case FAULT_DOUBLE:
-	case FAULT_DOUBLE_ELSEWHERE:
+	case LAPSE_DOUBLE:
+	case LAPSE_DOUBLE_ELSEWHERE:
 		CHECK(fault.real->writer_delete(writer, key, len, &err));
-		return fault.kind == FAULT_DOUBLE ?
+		return fault.kind == LAPSE_DOUBLE ?
 		    fault.real->writer_delete(writer, key, len, why) :
 		    delete_another(writer, key, len, why);
-	case FAULT_ELSEWHERE:
+	case LAPSE_ELSEWHERE:
 		return delete_another(writer, key, len, why);
-	case FAULT_VERSION:
-	case FAULT_TIME:
+	case LAPSE_VERSION:
+	case LAPSE_TIME:
 		return delete_altered(writer, key, len, why);
 	default:
 		return delete_not(writer, key, len, why);
@@ -296,15 +296,15 @@ faulty_history_keys_put(struct store *store,
 
 	if (!fires(IN_KEYS))
 		return fault.real->history_keys_put(store, keys, why);
-	if (fault.kind == FAULT_LOSE)
+	if (fault.kind == LAPSE_LOSE)
 		return 0;
-	if (fault.kind == FAULT_DOUBLE ||
-	    fault.kind == FAULT_DOUBLE_ELSEWHERE)
+	if (fault.kind == LAPSE_DOUBLE ||
+	    fault.kind == LAPSE_DOUBLE_ELSEWHERE)
 		rc = fault.real->history_keys_put(store, keys, why);
-	if (fault.kind == FAULT_DOUBLE_ELSEWHERE ||
-	    fault.kind == FAULT_ELSEWHERE)
+	if (fault.kind == LAPSE_DOUBLE_ELSEWHERE ||
+	    fault.kind == LAPSE_ELSEWHERE)
 		move_part(&other);
-	else if (fault.kind != FAULT_DOUBLE) {
+	else if (fault.kind != LAPSE_DOUBLE) {
 		data = flip(keys->keys, keys->keys_len);
 		other.keys = data;
 	}
@@ -324,19 +324,19 @@ faulty_history_put(struct store *store, const struct store_history *entry,
 
 	if (!fires(IN_ENTRY))
 		return fault.real->history_put(store, entry, why);
-	if (fault.kind == FAULT_LOSE)
+	if (fault.kind == LAPSE_LOSE)
 		return 0;
-	if (fault.kind == FAULT_DOUBLE) {
+	if (fault.kind == LAPSE_DOUBLE) {
 		rc = fault.real->history_put(store, entry, why);
 		return rc == -1 ? -1 : fault.real->history_put(store, entry,
 		    why);
 	}
 	data = flip(entry->tallies, entry->tallies_len);
-	if (fault.kind == FAULT_VERSION)
+	if (fault.kind == LAPSE_VERSION)
 		other.version += roll(2) == 0 ? 1 : -1;
-	else if (fault.kind == FAULT_TIME && roll(2) == 0)
+	else if (fault.kind == LAPSE_TIME && roll(2) == 0)
 		other.synced_at_ms++;
-	else if (fault.kind == FAULT_TIME)
+	else if (fault.kind == LAPSE_TIME)
 		other.duration_ms++;
 	else
 		other.tallies = data;
@@ -347,7 +347,7 @@ faulty_history_put(struct store *store, const struct store_history *entry,
 
 /* From here on the store is one of these. */
 static inline void
-fault_set(struct store *store, enum target target, enum fault_kind kind,
+fault_set(struct store *store, enum target target, enum lapse_kind kind,
     uint64_t at)
 {
 	static struct store_ops faulty;

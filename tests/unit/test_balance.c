@@ -47,7 +47,7 @@ static void
 choose_fault(struct run *run, const struct world *world)
 {
 	uint64_t writes = run_writes(run), chosen = roll(20);
-	enum fault_kind kind = (enum fault_kind)roll(FAULT__MAX);
+	enum lapse_kind kind = (enum lapse_kind)roll(LAPSE__MAX);
 
 	if (chosen == 0)
 		fault_set(run->store, IN_VERSION, kind, 1);
@@ -123,7 +123,7 @@ try_seed(uint64_t seed)
 	rc = good_run(&world, start);
 	/* What a faulty run has left on a server at a version that comes next
 	 * is none of the next run either; the one after it takes it in. */
-	if (rc == -1 && fault.is_mongodb && fault.kind == FAULT_VERSION)
+	if (rc == -1 && fault.is_mongodb && fault.kind == LAPSE_VERSION)
 		rc = good_run(&world, start);
 	ck_assert_msg(rc == 0, "seed %llu: %s", (unsigned long long)seed,
 	    err.text);

@@ -216,38 +216,38 @@ END_TEST
 /* Faults of the store. */
 static const struct {
 	enum target	target;
-	enum fault_kind kind;
+	enum lapse_kind kind;
 	const char     *words;
 } faults[] = {
-	{ IN_VERSION, FAULT_LOSE, "this run has raised the version to 1, and"
+	{ IN_VERSION, LAPSE_LOSE, "this run has raised the version to 1, and"
 	    " the store has 0" },
-	{ IN_VERSION, FAULT_DOUBLE, "raised the version to 1, and the store"
+	{ IN_VERSION, LAPSE_DOUBLE, "raised the version to 1, and the store"
 	    " has 2" },
-	{ IN_VERSION, FAULT_TIME, "raised the version to 1, and the store has"
+	{ IN_VERSION, LAPSE_TIME, "raised the version to 1, and the store has"
 	    " 1" },
-	{ IN_RECORD, FAULT_LOSE, "PlanDefinitions: 4 records were to be"
+	{ IN_RECORD, LAPSE_LOSE, "PlanDefinitions: 4 records were to be"
 	    " written and 3 were" },
-	{ IN_RECORD, FAULT_DOUBLE, "PlanDefinitions: 4 records were to be"
+	{ IN_RECORD, LAPSE_DOUBLE, "PlanDefinitions: 4 records were to be"
 	    " written and 5 were" },
-	{ IN_RECORD, FAULT_DOUBLE_ELSEWHERE, "PlanDefinitions: 4 records were"
+	{ IN_RECORD, LAPSE_DOUBLE_ELSEWHERE, "PlanDefinitions: 4 records were"
 	    " to be written and 5 were" },
-	{ IN_RECORD, FAULT_ELSEWHERE, "PlanDefinitions: the record \"key 02\""
+	{ IN_RECORD, LAPSE_ELSEWHERE, "PlanDefinitions: the record \"key 02\""
 	    " was to be written and does not have this run's version" },
-	{ IN_RECORD, FAULT_DATA, "PlanDefinitions: the record \"key 02\" has"
+	{ IN_RECORD, LAPSE_DATA, "PlanDefinitions: the record \"key 02\" has"
 	    " other Data than it was given" },
-	{ IN_RECORD, FAULT_HASH, "\"key 02\" has another ContentHash than it"
+	{ IN_RECORD, LAPSE_HASH, "\"key 02\" has another ContentHash than it"
 	    " was given" },
-	{ IN_RECORD, FAULT_VERSION, "\"key 02\" was to be written and does not"
+	{ IN_RECORD, LAPSE_VERSION, "\"key 02\" was to be written and does not"
 	    " have this run's version" },
-	{ IN_RECORD, FAULT_TIME, "\"key 02\" has another UpdatedAt than it was"
+	{ IN_RECORD, LAPSE_TIME, "\"key 02\" has another UpdatedAt than it was"
 	    " given" },
-	{ IN_RECORD, FAULT_DELETED, "PlanDefinitions: the record \"key 02\""
+	{ IN_RECORD, LAPSE_DELETED, "PlanDefinitions: the record \"key 02\""
 	    " was to be live and is deleted" },
-	{ IN_ENTRY, FAULT_LOSE, "history: 1 records were to be written and 0"
+	{ IN_ENTRY, LAPSE_LOSE, "history: 1 records were to be written and 0"
 	    " were" },
-	{ IN_ENTRY, FAULT_DATA, "history: the entry of this run is not there"
+	{ IN_ENTRY, LAPSE_DATA, "history: the entry of this run is not there"
 	    " as it was written" },
-	{ IN_ENTRY, FAULT_TIME, "history: the entry of this run is not there"
+	{ IN_ENTRY, LAPSE_TIME, "history: the entry of this run is not there"
 	    " as it was written" },
 };
 
@@ -263,17 +263,17 @@ END_TEST
 
 /* The same of a deletion: all that the first run has brought goes. */
 static const struct {
-	enum fault_kind kind;
+	enum lapse_kind kind;
 	const char     *words;
 } delete_faults[] = {
-	{ FAULT_LOSE, "PlanDefinitions: 4 records were to be written and 3"
+	{ LAPSE_LOSE, "PlanDefinitions: 4 records were to be written and 3"
 	    " were" },
-	{ FAULT_DOUBLE, "PlanDefinitions: 4 records were to be written and 5"
+	{ LAPSE_DOUBLE, "PlanDefinitions: 4 records were to be written and 5"
 	    " were" },
-	{ FAULT_VERSION, "\"key 02\" was to be written and does not have this"
+	{ LAPSE_VERSION, "\"key 02\" was to be written and does not have this"
 	    " run's version" },
-	{ FAULT_TIME, "\"key 02\" has another UpdatedAt than it was given" },
-	{ FAULT_DELETED, "PlanDefinitions: the record \"key 02\" was to be"
+	{ LAPSE_TIME, "\"key 02\" has another UpdatedAt than it was given" },
+	{ LAPSE_DELETED, "PlanDefinitions: the record \"key 02\" was to be"
 	    " deleted and is live" },
 };
 
@@ -297,16 +297,16 @@ END_TEST
 
 /* Of key lists that go on in further parts. */
 static const struct {
-	enum fault_kind kind;
+	enum lapse_kind kind;
 	const char     *words;
 } part_faults[] = {
-	{ FAULT_LOSE, "further keys of the history: 1 records were to be"
+	{ LAPSE_LOSE, "further keys of the history: 1 records were to be"
 	    " written and 0 were" },
-	{ FAULT_DOUBLE_ELSEWHERE, "further keys of the history: 1 records were"
+	{ LAPSE_DOUBLE_ELSEWHERE, "further keys of the history: 1 records were"
 	    " to be written and 2 were" },
-	{ FAULT_ELSEWHERE, "keys that were planned under Added, or a part of"
+	{ LAPSE_ELSEWHERE, "keys that were planned under Added, or a part of"
 	    " them; want " },
-	{ FAULT_DATA, "keys that were planned under Added, or a part of them;"
+	{ LAPSE_DATA, "keys that were planned under Added, or a part of them;"
 	    " want " },
 };
 
