@@ -99,7 +99,7 @@ verify(const struct options *opts, struct store *store,
 		return -1;
 	return result.findings == 0 ? 0 : error_set(err, STATUS_FINDINGS,
 	    "store %s: %" PRIu64 " finding%s in the history; see nompd-sync(1),"
-	    " VERIFY", store_name(store), result.findings,
+	    " SEALS", store_name(store), result.findings,
 	    result.findings == 1 ? "" : "s");
 }
 

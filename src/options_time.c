@@ -93,12 +93,17 @@ options_set_with_history(struct options *opts, const char *value)
 	return options_set_switch(&opts->with_history, value);
 }
 
+/* What is pruned is gone: a plain number, elsewhere seconds, may well be meant
+ * as days or years. */
 static const char *
 set_age(int64_t *out, const char *value)
 {
-	if (number_parse_duration(value, 1, MAX_PRUNE_AGE_MS, out))
+	size_t len = strlen(value);
+
+	if (len > 0 && strchr("0123456789", value[len - 1]) == NULL &&
+	    number_parse_duration(value, 1, MAX_PRUNE_AGE_MS, out))
 		return NULL;
-	return "want an age such as 90d or 2y, at most 100y";
+	return "want an age with its unit, such as 90d or 2y, at most 100y";
 }
 
 const char *

@@ -9,6 +9,7 @@
 #include "hash.h"
 #include "history.h"
 #include "log.h"
+#include "past.h"
 #include "run_int.h"
 #include "stop.h"
 #include "words.h"
@@ -21,33 +22,6 @@ struct restore {
 	struct hasher *hasher;
 };
 
-static int
-fail_target(const struct run *run, const struct store_versions *versions,
-    const struct store_run *nearest, struct error *err)
-{
-	const char *name = store_name(run->store);
-	int64_t	    to = run->opts->to_version;
-
-	if (versions->finished == 0)
-		return error_set(err, STATUS_NOT_FOUND, "store %s: no run has"
-		    " finished yet; there is no version to go back to", name);
-	if (versions->states_from > versions->finished)
-		return error_set(err, STATUS_NOT_FOUND, "store %s: an older"
-		    " program has made its last version; the next run makes"
-		    " the first one that can be gone back to", name);
-	if (to > versions->finished)
-		return error_set(err, STATUS_NOT_FOUND, "store %s: --to: the"
-		    " last version is %" PRId64 "; have %" PRId64, name,
-		    versions->finished, to);
-	if (to < versions->states_from)
-		return error_set(err, STATUS_NOT_FOUND, "store %s: --to: the"
-		    " oldest version whose records are kept is %" PRId64
-		    "; have %" PRId64, name, versions->states_from, to);
-	return error_set(err, STATUS_NOT_FOUND, "store %s: --to: no run of"
-	    " version %" PRId64 " has finished; the one before is %" PRId64,
-	    name, to, nearest->version);
-}
-
 /* Is it a finished version whose records can be told? */
 static int
 check_target(struct run *run, struct error *err)
@@ -58,10 +32,11 @@ check_target(struct run *run, struct error *err)
 	char		      time[CLOCK_TEXT_BYTES];
 
 	if (store_versions_get(run->store, &versions, err) == -1 ||
-	    store_run_find(run->store, to, INT64_MAX, &found, err) == -1)
+	    past_check_shown(run->store, &versions, to, "--to", err) == -1 ||
+	    past_check_finished(run->store, &versions, to, "--to", err) ==
+	    -1 || store_run_find(run->store, to, INT64_MAX, &found, err) ==
+	    -1)
 		return -1;
-	if (found.version != to || to < versions.states_from)
-		return fail_target(run, &versions, &found, err);
 	clock_format(found.synced_at_ms, time);
 	log_info("going back to version %" PRId64 " of %s: %s", to, time,
 	    run->opts->reason);

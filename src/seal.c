@@ -1,10 +1,11 @@
 /* How a seal is made. */
+#include <endian.h>
 #include <inttypes.h>
 #include <sodium.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "buf.h"
 #include "collection.h"
 #include "feed.h"
 #include "history.h"
@@ -16,53 +17,89 @@
 #include "words.h"
 #include "xalloc.h"
 
-/* Bytes of what stands around the id in the line of an item: two numbers, three
- * blanks and a newline, the hash. */
-#define MAX_LINE_TEXT (2 * 21 + 4 + HASH_TEXT_BYTES)
+/* Of an unsigned 64-bit number. */
+#define MAX_DECIMAL_DIGITS 20
 
-/* The digests of a collection while it is read. */
+/* The digests of a collection while it is read.  Both grow with the records, so
+ * that they are libcrypto's, and are fed a record at a time. */
 struct scan {
-	crypto_hash_sha256_state records;
-	crypto_hash_sha256_state data;
-	bool			 has_data;
-	size_t			 type_len; /* bytes of a key before the id */
-	struct seal_numbers	*out;
+	struct hasher	    *records;
+	struct hasher	    *data;
+	bool		     has_data;
+	size_t		     type_len; /* bytes of a key before the id */
+	struct buf	     text;     /* of one record */
+	struct seal_numbers *out;
 };
 
+/* As feed_number() does it. */
 static void
-feed_record(struct scan *scan, const struct store_outline *outline)
+append_number(struct buf *text, int64_t number)
 {
-	feed_bytes(&scan->records, outline->key, outline->len);
-	feed_number(&scan->records, outline->version);
-	feed_number(&scan->records, outline->is_deleted);
-	feed_text(&scan->records, outline->hash);
+	uint64_t bytes = htobe64((uint64_t)number);
+
+	buf_append(text, &bytes, sizeof(bytes));
+}
+
+static void
+append_bytes(struct buf *text, const char *data, size_t len)
+{
+	append_number(text, (int64_t)len);
+	buf_append(text, data, len);
+}
+
+static void
+add_record(struct scan *scan, const struct store_outline *outline)
+{
+	struct buf *text = &scan->text;
+
+	text->len = 0;
+	append_bytes(text, outline->key, outline->len);
+	append_number(text, outline->version);
+	append_number(text, outline->is_deleted);
+	append_bytes(text, outline->hash, strlen(outline->hash));
+	hash_add(scan->records, text->data, text->len);
+}
+
+/* buf_print() would take as long as all else. */
+static void
+append_decimal(struct buf *text, uint64_t number)
+{
+	char   digits[MAX_DECIMAL_DIGITS];
+	size_t at = sizeof(digits);
+
+	do {
+		digits[--at] = (char)('0' + number % 10);
+		number /= 10;
+	} while (number > 0);
+	buf_append(text, digits + at, sizeof(digits) - at);
 }
 
 /* The line of an item; consumers know a resource by its id alone, without the
  * type that stands before it in the key. */
 static void
-feed_item(struct scan *scan, const struct store_outline *outline)
+add_item(struct scan *scan, const struct store_outline *outline)
 {
-	size_t type_len = outline->len > scan->type_len ? scan->type_len : 0;
-	char   text[MAX_LINE_TEXT];
-	int    len;
+	size_t	    type_len = outline->len > scan->type_len ?
+		scan->type_len : 0;
+	struct buf *text = &scan->text;
 
-	len = snprintf(text, sizeof(text), "%zu ", outline->len - type_len);
-	(void)crypto_hash_sha256_update(&scan->data, (const uint8_t *)text,
-	    (size_t)len);
-	(void)crypto_hash_sha256_update(&scan->data,
-	    (const uint8_t *)outline->key + type_len,
-	    outline->len - type_len);
-	len = snprintf(text, sizeof(text), " %" PRId64 " %s\n",
-	    outline->version, outline->json_hash);
-	(void)crypto_hash_sha256_update(&scan->data, (const uint8_t *)text,
-	    (size_t)len);
+	text->len = 0;
+	append_decimal(text, outline->len - type_len);
+	buf_append_byte(text, ' ');
+	buf_append(text, outline->key + type_len, outline->len - type_len);
+	buf_append_byte(text, ' ');
+	/* Versions are above 0. */
+	append_decimal(text, (uint64_t)outline->version);
+	buf_append_byte(text, ' ');
+	buf_append(text, outline->json_hash, strlen(outline->json_hash));
+	buf_append_byte(text, '\n');
+	hash_add(scan->data, text->data, text->len);
 }
 
 static void
 scan_record(struct scan *scan, const struct store_outline *outline)
 {
-	feed_record(scan, outline);
+	add_record(scan, outline);
 	if (outline->is_deleted) {
 		scan->out->deleted++;
 		return;
@@ -71,7 +108,19 @@ scan_record(struct scan *scan, const struct store_outline *outline)
 	if (outline->json_hash[0] == '\0')
 		scan->has_data = false;
 	if (scan->has_data)
-		feed_item(scan, outline);
+		add_item(scan, outline);
+}
+
+static void
+scan_begin(struct scan *scan, const char *collection)
+{
+	scan->records = hasher_new();
+	scan->data = hasher_new();
+	scan->has_data = collection_is_served(collection);
+	if (collection_is_extra(collection))
+		scan->type_len = strlen(collection) + strlen("/");
+	hash_begin(scan->records);
+	hash_begin(scan->data);
 }
 
 static void
@@ -79,12 +128,14 @@ scan_end(struct scan *scan)
 {
 	uint8_t hash[HASH_BYTES];
 
-	(void)crypto_hash_sha256_final(&scan->records, hash);
+	hash_end(scan->records, hash);
 	hash_format(hash, scan->out->records);
-	if (!scan->has_data)
-		return;
-	(void)crypto_hash_sha256_final(&scan->data, hash);
-	hash_format(hash, scan->out->data);
+	hash_end(scan->data, hash);
+	if (scan->has_data)
+		hash_format(hash, scan->out->data);
+	hasher_free(scan->records);
+	hasher_free(scan->data);
+	buf_clear(&scan->text);
 }
 
 int
@@ -97,13 +148,9 @@ seal_numbers_make(struct store *store, const char *collection,
 	int		     rc;
 
 	*out = (struct seal_numbers){ 0 };
-	scan.has_data = collection_is_served(collection);
-	if (collection_is_extra(collection))
-		scan.type_len = strlen(collection) + strlen("/");
-	(void)crypto_hash_sha256_init(&scan.records);
-	(void)crypto_hash_sha256_init(&scan.data);
 	if (store_outline_open(store, collection, &cursor, err) == -1)
 		return -1;
+	scan_begin(&scan, collection);
 	while ((rc = store_outline_next(cursor, &outline, err)) == 1 &&
 	    (rc = stop_check(STATUS_STORE, err)) == 0) {
 		scan_record(&scan, &outline);

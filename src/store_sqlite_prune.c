@@ -42,8 +42,14 @@ store_sqlite_upgrade_begin(struct store *base, struct error *err)
 
 	if (store->layout >= SCHEMA_VERSION)
 		return 0;
+	/* Another run may have done so since this one has opened it. */
 	if (sqlite_db_exec(store->db, "BEGIN IMMEDIATE", err) == -1 ||
-	    sqlite_db_exec(store->db, store_sqlite_schema_states, err) == -1 ||
+	    sqlite_db_number(store->db, &store->layout, err,
+	    "PRAGMA user_version") == -1)
+		return -1;
+	if (store->layout >= SCHEMA_VERSION)
+		return sqlite_db_exec(store->db, "ROLLBACK", err);
+	if (sqlite_db_exec(store->db, store_sqlite_schema_states, err) == -1 ||
 	    sqlite_db_exec(store->db, "ALTER TABLE SyncMetadata ADD COLUMN"
 	    " StatesFrom INTEGER NOT NULL DEFAULT 0;"
 	    "ALTER TABLE SyncMetadata ADD COLUMN"

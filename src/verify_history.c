@@ -29,8 +29,8 @@ struct gap {
 /*
  * The walk from the newest entry to the oldest one.  later is the entry that
  * was seen before: its version, 0 for none, and what its seal has as Previous,
- * empty when that cannot be told; anchor is what the newest prune of the
- * history says.
+ * empty when that cannot be told; pruned_to and anchor are what the newest
+ * prune of the history says.
  */
 struct walk {
 	const struct verify_history  *what;
@@ -40,7 +40,7 @@ struct walk {
 	char			      previous[HASH_TEXT_BYTES];
 	struct gap		      unsealed;
 	struct gap		      unsigned_ones;
-	bool			      has_anchor;
+	int64_t			      pruned_to; /* 0: there was none */
 	char			      anchor[HASH_TEXT_BYTES];
 	bool			      has_head;
 	uint8_t			     *newest_seal; /* heap; NULL: it has none */
@@ -138,16 +138,20 @@ check_signature(struct walk *walk, int64_t version, const struct seal *seal)
 
 /* The newest prune of the history tells what the oldest entry is chained to. */
 static void
-note_anchor(struct walk *walk, const struct store_history *entry)
+note_prune(struct walk *walk, const struct store_history *entry)
 {
-	bson_iter_t iter, anchor;
+	bson_iter_t iter, to, anchor;
 
-	if (walk->has_anchor || entry->tallies == NULL ||
+	if (walk->pruned_to > 0 || entry->tallies == NULL ||
 	    !bson_iter_init_from_data(&iter, entry->tallies,
-	    entry->tallies_len) || !bson_iter_find_descendant(&iter,
-	    HISTORY_PRUNE ".Anchor", &anchor) || !BSON_ITER_HOLDS_UTF8(&anchor))
+	    entry->tallies_len))
 		return;
-	walk->has_anchor = true;
+	to = iter;
+	if (!bson_iter_find_descendant(&to, HISTORY_PRUNE ".HistoryTo", &to) ||
+	    !bson_iter_find_descendant(&iter, HISTORY_PRUNE ".Anchor",
+	    &anchor) || !BSON_ITER_HOLDS_UTF8(&anchor))
+		return;
+	walk->pruned_to = bson_iter_as_int64(&to);
 	(void)snprintf(walk->anchor, sizeof(walk->anchor), "%s",
 	    bson_iter_utf8(&anchor, NULL));
 }
@@ -187,7 +191,7 @@ check_sealed(struct walk *walk, const struct store_history *entry,
 		walk->has_head = true;
 	check_content(walk, entry, seal);
 	check_signature(walk, entry->version, seal);
-	note_anchor(walk, entry);
+	note_prune(walk, entry);
 }
 
 static void
@@ -204,6 +208,9 @@ check_entry(struct walk *walk, const struct store_history *entry)
 	struct seal seal;
 	int	    rc;
 
+	/* What a prune that was killed has not removed any more. */
+	if (entry->version <= walk->pruned_to)
+		return;
 	walk->out->entries++;
 	rc = seal_parse(entry->seal, entry->seal_len, &seal);
 	check_link(walk, entry);
@@ -229,7 +236,7 @@ check_start(struct walk *walk)
 
 	walk->out->older = walk->unsealed.count;
 	if (previous[0] == '\0' || strspn(previous, "0") == strlen(previous) ||
-	    (walk->has_anchor && strcmp(walk->anchor, previous) == 0))
+	    strcmp(walk->anchor, previous) == 0)
 		return;
 	found(walk, walk->later, "the entry is the oldest one and is chained"
 	    " to one before it, with the digest %s, which no prune has"

@@ -79,6 +79,12 @@ class Story:
         return deleted.count(False), deleted.count(True)
 
 
+def check_all(sync):
+    """Every record, state and entry is as it must be."""
+    ended = sync.run("verify", *QUIET)
+    assert ended.status == 0, (ended.status, ended.out, ended.err)
+
+
 def check_chain(sync):
     """No entry was changed, dropped or put elsewhere."""
     ended = sync.run("verify", "--history", *QUIET)

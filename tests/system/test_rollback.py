@@ -7,7 +7,7 @@ import pytest
 import model
 from conftest import EMPTY, FILLED, KIND, folder_upstream
 from stores import Record
-from story import LET, QUIET, SEEDS, Story
+from story import LET, QUIET, SEEDS, Story, check_all
 from test_bulk_since import asked, auto
 from test_consumer import PATHS, Consumer, Item
 from test_guard import fill, shrink
@@ -65,6 +65,7 @@ def test_model(bare, seed):
             assert follower.items == fresh.items == items(
                 story, story.version)
             check_entry(bare.history("--limit", "1")[0], story, to)
+        check_all(bare)
     finally:
         server.stop()
         server.end()
@@ -173,8 +174,8 @@ def test_unknown_versions(changed):
     before = changed.dump()
     for extra in (("--dry-run",), ()):
         back(changed, 3, *extra).failed(
-            66, "--to: the last version is 2; have 3")
-        back(changed, 2**63 - 1, *extra).failed(66, "the last version is 2")
+            66, "--to: the last finished version of .* is 2; have 3")
+        back(changed, 2**63 - 1, *extra).failed(66, "is 2; have 9")
     for value in ("0", "-1", "x", "1.0"):
         back(changed, value).failed(64, "--to: want a version")
     changed.run("rollback", "--to", "1").failed(64, "--reason")
@@ -186,7 +187,7 @@ def test_no_version_yet(bare):
     back(bare, 1).failed(74, "not there")
     assert bare.dump() == EMPTY
     assert bare.run("init").status == 0
-    back(bare, 1).failed(66, "no run has finished yet")
+    back(bare, 1).failed(66, "no finished version yet")
 
 
 @pytest.mark.only_store("mongodb")
@@ -196,8 +197,8 @@ def test_a_version_that_was_never_finished(filled, upstream):
                       env={"NOMPD_STORE_KILL_AT": "30"}).status < 0
     filled.expire_lease()
     assert filled.run(*LET, url=url).result["version"] == 3
-    back(filled, 2).failed(66, "no run of version 2 has finished; the one"
-                           " before is 1")
+    back(filled, 2).failed(66, "no finished version 2; the nearest are 1"
+                           " and 3")
     assert back(filled, 1, *LET).result["version"] == 4
 
 
@@ -205,7 +206,7 @@ def test_a_version_that_was_never_finished(filled, upstream):
 def test_older_than_what_is_kept(changed):
     KIND.change(changed.store, "UPDATE SyncMetadata SET StatesFrom = 2")
     back(changed, 1).failed(
-        66, "the oldest version whose records are kept is 2; have 1")
+        66, "version 1 cannot be shown any more", "from version 2 on")
 
 
 @pytest.mark.only_store("sqlite")

@@ -440,11 +440,18 @@ def pruned(history, anchor):
 def test_pruned(signed):
     """The start is what the prune says of the entries that went."""
     history = seals.read(signed.store)
+    all_of_it = history.copy().entries
     anchor = history.entries[1].chain()
     pruned(history, anchor)
     seals.write(signed.store, history)
     assert seals.verify(signed)[0] == []
     assert seals.verify(signed, "--head", anchor)[0] == []
+    # What was to go may still be there, or a part of it.
+    for left in ([0], [1], [0, 1]):
+        more = history.copy()
+        more.entries[:0] = [all_of_it[i].copy() for i in left]
+        seals.write(signed.store, more)
+        assert seals.verify(signed)[0] == []
     # One more is one too many.
     del history.entries[0]
     out = find(signed, history, version=4)

@@ -534,6 +534,74 @@ def test_only_the_current_version(own):
                 own.expected(path, as_of, since))
 
 
+@pytest.mark.parametrize("old", (
+    {"tombstones": 7, "states": 3},
+    {"tombstones": 3, "states": 6, "history": 6}), ids=str)
+def test_after_a_prune(own, old):
+    """Every answer is the one from before or a 410, and the metrics tell which
+    it is."""
+    for version in own.moments:
+        if version > 0:
+            days = 100 - 10 * version
+            KIND.set_synced_at(own.store, version,
+                               own.moments[own.finished].synced
+                               - days * 24 * 3600 * 1000)
+    flags = [word for what, version in old.items() for word in (
+        f"--{what}-older-than", f"{95 - 10 * version}d")]
+    ended = own.sync.run("prune", *flags)
+    assert ended.status == 0, ended.err
+    own.take()
+    gone = {"since": set(), "as_of": set()}
+    numbers = range(own.finished + 1)
+    for path in COLLECTIONS:
+        for as_of, since in itertools.product((None, *numbers),
+                                              (None, *numbers)):
+            answer = ask(own.server, path, as_of, since)
+            if answer.status == 410:
+                what = error_of(answer, 410).partition("Version: ")[0]
+                gone["since" if what == "since" else "as_of"].add(
+                    since if what == "since" else as_of)
+                continue
+            assert content(answer) == own.expected(path, as_of, since), (
+                as_of, since)
+            if since is None and path in LISTS and own.at(
+                    own.finished if as_of is None else as_of):
+                assert digest_of(answer)[1] == own.digest(path, as_of)
+    found = metrics(own.server)
+    for name, what in (("nompd_horizon_version", "since"),
+                       ("nompd_states_from_version", "as_of")):
+        assert gone[what] == set(range(int(found[name].samples[()])))
+    assert len(gone["since"]) <= old["tombstones"]
+    assert gone["since"] or old["tombstones"] < 7
+    # The first state that is kept has its entry in the history.
+    assert len(gone["as_of"]) == old["states"] + ("history" in old)
+
+
+def test_after_a_rollback(own):
+    """The items have their old data again, under a version that is new."""
+    before = {path: ask(own.server, path, 3).json()["items"]
+              for path in LISTS}
+    copies = {path: {item["data"]["id"]: item["data"]
+                     for item in ask(own.server, path).json()["items"]}
+              for path in LISTS}
+    ended = own.sync.run("rollback", "--to", "3", "--reason", "wrong upstream",
+                         "--max-delete", "100%")
+    assert ended.status == 0, ended.err
+    since, now = own.finished, own.take()
+    for path in LISTS:
+        answer = ask(own.server, path)
+        assert content(answer) == own.expected(path)
+        assert digest_of(answer) == (now, own.digest(path))
+        wanted = {item["data"]["id"]: item["data"] for item in before[path]}
+        assert {item["data"]["id"]: item["data"]
+                for item in answer.json()["items"]} == wanted
+        for item in ask(own.server, path, None, since).json()["items"]:
+            copies[path].pop(item["data"]["id"], None)
+            if not item["isDeleted"]:
+                copies[path][item["data"]["id"]] = item["data"]
+        assert copies[path] == wanted
+
+
 def test_metrics(own):
     def reach():
         found = metrics(own.server)

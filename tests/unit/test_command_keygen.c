@@ -1,6 +1,7 @@
 #include "command_keygen.h"
 #include "jwklib.h"
 #include "log.h"
+#include "seal_key.h"
 
 static struct error   err;
 static struct options opts;
@@ -43,6 +44,36 @@ START_TEST(pair)
 	jwk_free(key);
 	free(set);
 	free(jwt);
+}
+END_TEST
+
+/* One that signs the history: its public half checks what it signs. */
+START_TEST(seal_pair)
+{
+	static const char digest[HASH_TEXT_BYTES] =
+	    "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+	struct seal_key	 *key;
+	struct seal_keys *keys;
+	uint8_t		  signature[SEAL_SIGNATURE_BYTES];
+	char		 *set;
+
+	opts.bulk.alg = "Ed25519";
+	ck_assert_int_eq(command_keygen(&opts, &err), 0);
+	ck_assert_uint_eq(file_mode(in_folder("key")), 0600);
+	ck_assert_uint_eq(file_mode(in_folder("jwks")), 0644);
+	ck_assert_int_eq(seal_key_read(in_folder("key"), &key, &err), 0);
+	ck_assert_int_eq(seal_keys_read(in_folder("jwks"), &keys, &err), 0);
+	seal_key_sign(key, digest, signature);
+	ck_assert_int_eq(seal_keys_check(keys, seal_key_id(key), digest,
+	    signature), 1);
+	set = file_text(in_folder("jwks"));
+	ck_assert_ptr_null(strstr(set, "\"d\""));
+	free(set);
+	seal_keys_free(keys);
+	seal_key_free(key);
+	/* Nor is it overwritten. */
+	ck_assert_int_eq(command_keygen(&opts, &err), -1);
+	ck_assert_int_eq(err.status, STATUS_USAGE);
 }
 END_TEST
 
@@ -96,6 +127,11 @@ START_TEST(default_name)
 	ck_assert_int_eq(command_keygen(&opts, &err), 0);
 	ck_assert_uint_eq(file_mode("nompd-key.json"), 0600);
 	ck_assert_int_eq(unlink("nompd-key.json"), 0);
+	(void)unlink(in_folder("jwks"));
+	opts.bulk.alg = "Ed25519";
+	ck_assert_int_eq(command_keygen(&opts, &err), 0);
+	ck_assert_uint_eq(file_mode("nompd-seal-key.json"), 0600);
+	ck_assert_int_eq(unlink("nompd-seal-key.json"), 0);
 	ck_assert_int_eq(chdir("/"), 0);
 }
 END_TEST
@@ -108,6 +144,7 @@ main(void)
 
 	tcase_add_checked_fixture(tests, set_up, tear_down);
 	tcase_add_test(tests, pair);
+	tcase_add_test(tests, seal_pair);
 	tcase_add_loop_test(tests, nothing_is_overwritten, 0, 2);
 	tcase_add_loop_test(tests, link_is_not_followed, 0, 2);
 	tcase_add_test(tests, no_such_folder);

@@ -318,10 +318,12 @@ seal_run(struct store *store, int64_t version, const struct tally *tallies,
 {
 	struct seal_input    input = { store, tallies, count, has_parts, NULL };
 	struct store_history history = make_entry(doc, NULL);
-	bson_t		    *seal = bson_new();
+	bson_t		    *seal, made;
 
 	history.version = version;
-	CHECK(seal_make(&input, &history, seal, &err));
+	CHECK(seal_make(&input, &history, &made, &err));
+	seal = bson_copy(&made);
+	bson_destroy(&made);
 	history.seal = bson_get_data(seal);
 	history.seal_len = seal->len;
 	CHECK(store_history_put(store, &history, &err));
