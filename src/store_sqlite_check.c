@@ -168,7 +168,8 @@ check_object(const struct check *check, sqlite3_stmt *row, struct error *err)
 	rc = describe(check->model->db, type, name, &want, err);
 	if (rc == 0)
 		rc = describe(check->store->db, type, name, &is, err);
-	if (rc == 0 && (is == NULL || strcmp(want, is) != 0)) {
+	if (rc == 0 && want != NULL &&
+	    (is == NULL || strcmp(want, is) != 0)) {
 		(void)snprintf(what, sizeof(what), "the %s %s is %s", type,
 		    name, is == NULL ? "not there" : "another than it must"
 		    " be");

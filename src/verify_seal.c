@@ -34,7 +34,7 @@ int
 verify_chain(struct verify *verify, struct error *err)
 {
 	struct verify_history_result result;
-	struct error		     own;
+	struct error		     own = { .status = STATUS_OK };
 	struct chain		     chain = { .verify = verify, .err = &own };
 	struct verify_history	     what = {
 		.store = verify->store,
