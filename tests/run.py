@@ -18,6 +18,7 @@ sets it).
 """
 
 import argparse
+import concurrent.futures
 import os
 import pathlib
 import re
@@ -50,7 +51,7 @@ VALGRIND = [
 
 
 def run_unit(program, prefix=()):
-    """Runs one Check program: (passed, failed)."""
+    """Runs one Check program: (passed, failed, what is to be said of it)."""
     environment = dict(os.environ, CK_FORK="no" if prefix else "yes")
     # A file, not a pipe: what a test has left behind may hold that open.
     with tempfile.TemporaryFile("w+", errors="replace") as output:
@@ -64,11 +65,24 @@ def run_unit(program, prefix=()):
     if done.returncode != 0 and bad == 0:
         bad = 1
     name = " ".join([*(p for p in prefix[:1]), program.name])
-    print(f"{name}: {checks - failures - errors} passed, {bad} failed",
-          flush=True)
+    said = f"{name}: {checks - failures - errors} passed, {bad} failed\n"
     if bad or checks == 0:
-        print(text)
-    return checks - failures - errors, max(bad, int(checks == 0))
+        said += text
+    return checks - failures - errors, max(bad, int(checks == 0)), said
+
+
+def run_units(programs, with_valgrind):
+    """Runs them side by side, since some wait a lot: (passed, failed)."""
+    passed = failed = 0
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as workers:
+        waiting = [workers.submit(run_unit, program, prefix)
+                   for program in programs
+                   for prefix in ((), VALGRIND)[:1 + with_valgrind]]
+        for one in waiting:
+            good, bad, said = one.result()
+            print(said, end="", flush=True)
+            passed, failed = passed + good, failed + bad
+    return passed, failed
 
 
 def run_pytest(tests, program, store, arguments):
@@ -121,12 +135,8 @@ def main():
         if not programs:
             print("there is none of the unit tests", flush=True)
             failed += 1
-        for program in programs:
-            results = [run_unit(program)]
-            if arguments.valgrind:
-                results.append(run_unit(program, VALGRIND))
-            passed += sum(r[0] for r in results)
-            failed += sum(r[1] for r in results)
+        good, bad = run_units(programs, arguments.valgrind)
+        passed, failed = passed + good, failed + bad
     if arguments.only != "unit":
         tests = ([f"tests/{arguments.only}"] if is_apart else
                  STORE_SYSTEM if is_mongodb else ["tests/system"])

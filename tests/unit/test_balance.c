@@ -11,19 +11,26 @@
 /* Seeds in all, and of one test, which has a store of its own. */
 #define SEEDS	   1000
 #define TEST_SEEDS 50
-/* On a server, and under valgrind, which are slow. */
+/* On a server, under valgrind and with sanitizers, which are slow. */
 #define FEW_SEEDS  40
 /* One in so many runs has key lists that its history entry cannot hold. */
 #define WIDE_EVERY 25
 
 #define TIMEOUT_S 600
 
+#ifdef __SANITIZE_ADDRESS__
+#define HAS_SANITIZERS true
+#else
+#define HAS_SANITIZERS false
+#endif
+
 static bool
-is_under_valgrind(void)
+is_slow(void)
 {
 	const char *preload = getenv("LD_PRELOAD");
 
-	return preload != NULL && strstr(preload, "vgpreload") != NULL;
+	return HAS_SANITIZERS ||
+	    (preload != NULL && strstr(preload, "vgpreload") != NULL);
 }
 
 /* Odd seeds of two that follow each other may convert again what even ones
@@ -179,7 +186,7 @@ main(void)
 
 	tcase_add_checked_fixture(tests, sqlite_set_up, sqlite_tear_down);
 	tcase_set_timeout(tests, TIMEOUT_S);
-	if (is_under_valgrind() || mongodb_server() != NULL)
+	if (is_slow() || mongodb_server() != NULL)
 		tcase_add_test(tests, some_are_noticed);
 	else
 		tcase_add_loop_test(tests, each_is_noticed, 0,

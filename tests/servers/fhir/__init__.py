@@ -21,7 +21,7 @@ from . import hapi, oidc
 __all__ = ["Peers", "ServerError", "Unavailable", "start"]
 
 CHOICE = "NOMPD_TEST_PEERS"     # skip: as if they could not be had
-PATIENCE = 240      # seconds; HAPI takes 15 on a machine with nothing to do
+PATIENCE = 600      # seconds; HAPI takes 15 on a machine with nothing to do
 SIGN = "READY "     # how a server begins to tell its URL
 CLIENT = "fhir-server"
 
