@@ -304,12 +304,35 @@ feed_list(crypto_hash_sha256_state *state, struct store *store,
 	return rc;
 }
 
+/* A tally in another order. */
+struct ordered {
+	const struct tally *tally;
+};
+
 static int
 compare_names(const void *a, const void *b)
 {
-	const struct tally *const *one = a, *const *other = b;
+	const struct ordered *one = a, *other = b;
 
-	return strcmp((*one)->name, (*other)->name);
+	return strcmp(one->tally->name, other->tally->name);
+}
+
+/* Of one collection, in the order of the names of acts. */
+static int
+feed_lists(crypto_hash_sha256_state *state, const struct seal_input *input,
+    const struct tally *tally, int64_t version, struct error *err)
+{
+	static const enum act acts[ACT__MAX] = { ACT_ADD, ACT_DELETE,
+		ACT_UPDATE };
+	size_t		      i;
+	int		      rc = 0;
+
+	for (i = 0; i < ACT__MAX && rc == 0; i++) {
+		if (tally_count(tally, acts[i]) > 0)
+			rc = feed_list(state, input->store, version,
+			    tally->name, history_act_name(acts[i]), err);
+	}
+	return rc;
 }
 
 /* The parts of all key lists, in the order that a store has them in. */
@@ -317,25 +340,16 @@ static int
 feed_parts(crypto_hash_sha256_state *state, const struct seal_input *input,
     int64_t version, struct error *err)
 {
-	/* In the order of their names. */
-	static const enum act acts[ACT__MAX] = { ACT_ADD, ACT_DELETE,
-		ACT_UPDATE };
-	const struct tally **tallies;
-	size_t		     i, j;
-	int		     rc = 0;
+	struct ordered *tallies;
+	size_t		i;
+	int		rc = 0;
 
 	tallies = xcalloc(input->count + 1, sizeof(*tallies));
 	for (i = 0; i < input->count; i++)
-		tallies[i] = &input->tallies[i];
+		tallies[i].tally = &input->tallies[i];
 	qsort(tallies, input->count, sizeof(*tallies), compare_names);
-	for (i = 0; i < input->count; i++) {
-		for (j = 0; j < ACT__MAX && rc == 0; j++) {
-			if (tally_count(tallies[i], acts[j]) > 0)
-				rc = feed_list(state, input->store, version,
-				    tallies[i]->name,
-				    history_act_name(acts[j]), err);
-		}
-	}
+	for (i = 0; i < input->count && rc == 0; i++)
+		rc = feed_lists(state, input, tallies[i].tally, version, err);
 	free(tallies);
 	return rc;
 }
