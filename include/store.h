@@ -31,7 +31,7 @@
 #include <stdint.h>
 
 #include "error.h"
-#include "fault.h"
+#include "finding.h"
 #include "hash.h"
 
 /* Bytes of a text that names a lease's holder, its NUL included. */
@@ -412,12 +412,12 @@ int store_prune(struct store *store, const struct store_prune *what,
 
 /*
  * What is of the kind of store: that its file is sound, its tables and indexes
- * are there as they must be, and members have their types.  Each fault goes to
- * found.  mends (of a run that may write): indexes that are faulty are made
+ * are there as they must be, and members have their types.  Each finding goes
+ * to found.  mends (of a run that may write): indexes that are faulty are made
  * again, and only these are given.  -1 (STATUS_STORE): also when an older
  * program has made the store, and no run has brought it up to date.
  */
-int store_check(struct store *store, bool mends, fault_fn found, void *ctx,
+int store_check(struct store *store, bool mends, finding_fn found, void *ctx,
     struct error *err);
 
 /* Closes a cursor of any kind; NULL is fine. */

@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#include "fault.h"
+#include "finding.h"
 #include "options.h"
 #include "store.h"
 
@@ -16,20 +16,20 @@ struct verify_counts {
 	int64_t records; /* tombstones included */
 	int64_t states;	 /* former ones */
 	int64_t entries; /* of the history */
-	int64_t faults[FAULT__MAX];
+	int64_t findings[FINDING__MAX];
 };
 
-/* All faults of these counts. */
-int64_t verify_faults(const struct verify_counts *counts);
+/* All findings of these counts. */
+int64_t verify_findings(const struct verify_counts *counts);
 
 /*
  * Reads the store, which has begun and is not written meanwhile, from end to
- * end, and gives each fault to found as it is met.  -1: the store could not be
- * read, found failed, or stop_check() said so; what was found by then stands
+ * end, and gives each finding to found as it is met.  -1: the store could not
+ * be read, found failed, or stop_check() said so; what was found by then stands
  * in counts.
  */
 int verify_store(struct store *store, const struct options *opts,
-    fault_fn found, void *ctx, struct verify_counts *counts,
+    finding_fn found, void *ctx, struct verify_counts *counts,
     struct error *err);
 
 #endif

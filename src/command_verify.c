@@ -13,8 +13,8 @@
 #include "store_place.h"
 #include "verify.h"
 
-/* Faults that are printed; more are counted. */
-#define MAX_FAULTS_PRINTED 1000
+/* Findings that are printed; more are counted. */
+#define MAX_FINDINGS_PRINTED 1000
 /* Repairs of one command; what one has mended may show what else is broken. */
 #define MAX_REPAIRS 3
 
@@ -39,46 +39,46 @@ append_member(struct buf *text, const char *name, const char *value,
 }
 
 static void
-make_json(struct buf *text, const struct fault *fault)
+make_json(struct buf *text, const struct finding *finding)
 {
-	const char *advice = fault_advice(fault->kind);
+	const char *advice = finding_advice(finding->kind);
 
 	buf_append_byte(text, '{');
-	if (fault->collection != NULL)
-		append_member(text, "collection", fault->collection,
-		    strlen(fault->collection));
-	if (fault->key != NULL)
-		append_member(text, "key", fault->key, fault->len);
-	if (fault->version != 0)
+	if (finding->collection != NULL)
+		append_member(text, "collection", finding->collection,
+		    strlen(finding->collection));
+	if (finding->key != NULL)
+		append_member(text, "key", finding->key, finding->len);
+	if (finding->version != 0)
 		buf_print(text, "%s\"version\":%" PRId64,
-		    text->len > 1 ? "," : "", fault->version);
-	append_member(text, "finding", fault->what, strlen(fault->what));
+		    text->len > 1 ? "," : "", finding->version);
+	append_member(text, "finding", finding->what, strlen(finding->what));
 	append_member(text, "advice", advice, strlen(advice));
 	buf_append_byte(text, '}');
 }
 
 static void
-make_line(struct buf *text, const struct fault *fault)
+make_line(struct buf *text, const struct finding *finding)
 {
 	const char *separator = "";
 	size_t	    i;
 
-	if (fault->collection != NULL) {
-		buf_print(text, "%s", fault->collection);
+	if (finding->collection != NULL) {
+		buf_print(text, "%s", finding->collection);
 		separator = " ";
 	}
-	if (fault->key != NULL) {
+	if (finding->key != NULL) {
 		buf_print(text, "%s", separator);
-		append_quoted(text, fault->key, fault->len);
+		append_quoted(text, finding->key, finding->len);
 		separator = ", ";
 	}
-	if (fault->version != 0) {
+	if (finding->version != 0) {
 		buf_print(text, "%sversion %" PRId64, separator,
-		    fault->version);
+		    finding->version);
 		separator = ", ";
 	}
 	buf_print(text, "%s%s; %s", separator[0] != '\0' ? ": " : "",
-	    fault->what, fault_advice(fault->kind));
+	    finding->what, finding_advice(finding->kind));
 	/* What a library says may have several. */
 	for (i = 0; i < text->len; i++) {
 		if (text->data[i] == '\n')
@@ -86,19 +86,19 @@ make_line(struct buf *text, const struct fault *fault)
 	}
 }
 
-/* fault_fn */
+/* finding_fn */
 static int
-print_fault(void *ctx, const struct fault *fault, struct error *err)
+print_finding(void *ctx, const struct finding *finding, struct error *err)
 {
 	struct listing *listing = ctx;
 	struct buf	text = { 0 };
 
-	if (++listing->found > MAX_FAULTS_PRINTED)
+	if (++listing->found > MAX_FINDINGS_PRINTED)
 		return 0;
 	if (listing->opts->format == OUTPUT_TABLE)
-		make_line(&text, fault);
+		make_line(&text, finding);
 	else
-		make_json(&text, fault);
+		make_json(&text, finding);
 	(void)printf("%.*s\n", (int)text.len, (const char *)text.data);
 	buf_clear(&text);
 	return command_flush(err);
@@ -108,7 +108,7 @@ static int
 print_counts(const struct options *opts, const struct verify_counts *counts,
     struct error *err)
 {
-	int64_t found = verify_faults(counts);
+	int64_t found = verify_findings(counts);
 
 	if (opts->format != OUTPUT_TABLE) {
 		(void)printf("{\"records\":%" PRId64 ",\"states\":%" PRId64
@@ -116,9 +116,9 @@ print_counts(const struct options *opts, const struct verify_counts *counts,
 		    counts->records, counts->states, counts->entries, found);
 		return command_flush(err);
 	}
-	if (found > MAX_FAULTS_PRINTED)
+	if (found > MAX_FINDINGS_PRINTED)
 		(void)printf("%" PRId64 " more\n",
-		    found - MAX_FAULTS_PRINTED);
+		    found - MAX_FINDINGS_PRINTED);
 	(void)printf("records %" PRId64 ", former states %" PRId64
 	    ", history entries %" PRId64 ", findings %" PRId64 "\n",
 	    counts->records, counts->states, counts->entries, found);
@@ -142,7 +142,7 @@ look(const struct options *opts, struct verify_counts *counts,
 	if (rc == 0)
 		rc = store_begin(store, err);
 	if (rc == 0)
-		rc = verify_store(store, opts, print_fault, &listing, counts,
+		rc = verify_store(store, opts, print_finding, &listing, counts,
 		    err);
 	if (rc == 0)
 		rc = store_lease_check(store, err);
@@ -153,9 +153,9 @@ look(const struct options *opts, struct verify_counts *counts,
 static bool
 is_mendable(const struct verify_counts *counts)
 {
-	return counts->faults[FAULT_HASH] > 0 ||
-	    counts->faults[FAULT_OUTPUT] > 0 ||
-	    counts->faults[FAULT_INDEX] > 0;
+	return counts->findings[FINDING_HASH] > 0 ||
+	    counts->findings[FINDING_OUTPUT] > 0 ||
+	    counts->findings[FINDING_INDEX] > 0;
 }
 
 static int
@@ -205,7 +205,7 @@ command_verify(const struct options *opts, struct error *err)
 		if (repair(opts, &counts, err) == -1)
 			return -1;
 	}
-	if (verify_faults(&counts) == 0)
+	if (verify_findings(&counts) == 0)
 		return 0;
-	return fail_findings(opts, verify_faults(&counts), err);
+	return fail_findings(opts, verify_findings(&counts), err);
 }

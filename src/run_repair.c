@@ -28,14 +28,14 @@ struct repair {
 	struct json_canonical	   *canonical;
 };
 
-/* fault_fn: an index that was made again. */
+/* finding_fn: an index that was made again. */
 static int
-note_index(void *ctx, const struct fault *fault, struct error *err)
+note_index(void *ctx, const struct finding *finding, struct error *err)
 {
 	struct repair *repair = ctx;
 
 	(void)err;
-	log_info("%s: it is made again", fault->what);
+	log_info("%s: it is made again", finding->what);
 	repair->repaired->indexes++;
 	return 0;
 }
@@ -43,7 +43,7 @@ note_index(void *ctx, const struct fault *fault, struct error *err)
 static int
 mend_indexes(struct repair *repair, struct error *err)
 {
-	if (repair->found->faults[FAULT_INDEX] == 0)
+	if (repair->found->findings[FINDING_INDEX] == 0)
 		return 0;
 	return store_check(repair->run->store, true, note_index, repair, err);
 }
@@ -118,7 +118,7 @@ mend_hashes(struct repair *repair, int64_t now_ms, struct error *err)
 	char **names, **name;
 	int    rc = 0;
 
-	if (repair->found->faults[FAULT_HASH] == 0)
+	if (repair->found->findings[FINDING_HASH] == 0)
 		return 0;
 	if (store_collections_get(repair->run->store, &names, err) == -1)
 		return -1;
@@ -192,7 +192,7 @@ mend(struct repair *repair, struct error *err)
 	    mend_indexes(repair, err) == -1 ||
 	    mend_hashes(repair, now_ms, err) == -1)
 		return -1;
-	if (repair->found->faults[FAULT_OUTPUT] > 0) {
+	if (repair->found->findings[FINDING_OUTPUT] > 0) {
 		run_add(run, TREATMENT_GROUPS);
 		run_add(run, REIMBURSEMENT_GROUPS);
 		balance.count = run->count;

@@ -107,7 +107,7 @@ struct store_ops {
 	    const char *end, struct error *err);
 	int (*prune)(struct store *store, const struct store_prune *what,
 	    struct store_pruned *out, struct error *err);
-	int (*check)(struct store *store, bool mends, fault_fn found,
+	int (*check)(struct store *store, bool mends, finding_fn found,
 	    void *ctx, struct error *err);
 	void (*cursor_close)(struct store_cursor *cursor);
 	int (*publish)(struct store *store, struct error *err);

@@ -8,12 +8,12 @@
 #include "words.h"
 #include "xalloc.h"
 
-/* Bytes of a sentence about a fault. */
+/* Bytes of the sentence of a finding. */
 #define MAX_WHAT 300
 
 struct check {
 	struct store_mongodb *store;
-	fault_fn	      found;
+	finding_fn	      found;
 	void		     *ctx;
 };
 
@@ -43,8 +43,8 @@ static int
 found(const struct check *check, const char *collection, const char *key,
     size_t len, const char *what, struct error *err)
 {
-	return check->found(check->ctx, &(struct fault){
-	    .kind = FAULT_DATA,
+	return check->found(check->ctx, &(struct finding){
+	    .kind = FINDING_DATA,
 	    .collection = collection,
 	    .key = key,
 	    .len = len,
@@ -219,8 +219,8 @@ check_index(const struct check *check, const char *collection,
 	(void)snprintf(what, sizeof(what), "the index %s is %s",
 	    mongodb_text(wanted, "name", &len), rc == LOOKUP_NONE ?
 	    "not there" : "another than it must be");
-	return check->found(check->ctx, &(struct fault){
-	    .kind = rc == LOOKUP_NONE ? FAULT_INDEX : FAULT_STRANGER,
+	return check->found(check->ctx, &(struct finding){
+	    .kind = rc == LOOKUP_NONE ? FINDING_INDEX : FINDING_STRANGER,
 	    .what = what }, err);
 }
 
@@ -264,7 +264,7 @@ check_rest(const struct check *check, struct error *err)
 }
 
 int
-store_mongodb_check(struct store *base, bool mends, fault_fn fn, void *ctx,
+store_mongodb_check(struct store *base, bool mends, finding_fn fn, void *ctx,
     struct error *err)
 {
 	struct check check = {

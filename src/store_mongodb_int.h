@@ -304,8 +304,8 @@ int store_mongodb_prune(struct store *base, const struct store_prune *what,
     struct store_pruned *out, struct error *err);
 
 /* store_mongodb_check.c */
-int store_mongodb_check(struct store *base, bool mends, fault_fn fn, void *ctx,
-    struct error *err);
+int store_mongodb_check(struct store *base, bool mends, finding_fn fn,
+    void *ctx, struct error *err);
 
 /* store_mongodb_upgrade.c */
 int store_mongodb_upgrade_begin(struct store *base, struct error *err);

@@ -14,22 +14,22 @@
 
 /* Faults of the file itself that are listed; SQLite looks no further. */
 #define MAX_FILE_FAULTS 100
-/* Bytes of a sentence about a fault. */
+/* Bytes of the sentence of a finding. */
 #define MAX_WHAT 300
 
 struct check {
 	struct store_sqlite *store;
 	struct store_sqlite *model; /* has what has to be, and no rows */
 	bool		     mends;
-	fault_fn	     found;
+	finding_fn	     found;
 	void		    *ctx;
 };
 
 static int
-found(const struct check *check, enum fault_kind kind, const char *collection,
+found(const struct check *check, enum finding_kind kind, const char *collection,
     const char *what, struct error *err)
 {
-	return check->found(check->ctx, &(struct fault){ .kind = kind,
+	return check->found(check->ctx, &(struct finding){ .kind = kind,
 	    .collection = collection, .what = what }, err);
 }
 
@@ -62,7 +62,7 @@ index_of(const char *what)
 /* A sentence of SQLite's about the file; mended are the indexes that were made
  * again so far. */
 static int
-take_fault(const struct check *check, const char *what, char ***mended,
+take_finding(const struct check *check, const char *what, char ***mended,
     struct error *err)
 {
 	const char *name = index_of(what);
@@ -72,7 +72,7 @@ take_fault(const struct check *check, const char *what, char ***mended,
 		return 0;
 	if (check->mends)
 		words_add(mended, name);
-	return found(check, name != NULL ? FAULT_INDEX : FAULT_DATA, NULL,
+	return found(check, name != NULL ? FINDING_INDEX : FINDING_DATA, NULL,
 	    what, err);
 }
 
@@ -87,7 +87,7 @@ check_file(const struct check *check, struct error *err)
 	    "PRAGMA integrity_check(%d)", MAX_FILE_FAULTS) == -1)
 		return -1;
 	while ((rc = sqlite_db_step(rows, err)) == 1) {
-		if (take_fault(check, text_of(rows, 0), &mended, err) == -1)
+		if (take_finding(check, text_of(rows, 0), &mended, err) == -1)
 			break;
 	}
 	sqlite3_finalize(rows);
@@ -168,7 +168,8 @@ check_object(const struct check *check, sqlite3_stmt *row, struct error *err)
 	rc = describe(check->model->db, type, name, &want, err);
 	if (rc == 0)
 		rc = describe(check->store->db, type, name, &is, err);
-	if (rc == 0 && (is == NULL || strcmp(want, is) != 0)) {
+	if (rc == 0 && want != NULL &&
+	    (is == NULL || strcmp(want, is) != 0)) {
 		(void)snprintf(what, sizeof(what), "the %s %s is %s", type,
 		    name, is == NULL ? "not there" : "another than it must"
 		    " be");
@@ -178,8 +179,8 @@ check_object(const struct check *check, sqlite3_stmt *row, struct error *err)
 			rc = mend(check, name, text_of(row, 3), err) == -1 ?
 			    -1 : 1;
 		if (rc == 1 && (is_index || !check->mends))
-			rc = found(check, is_index ? FAULT_INDEX : FAULT_DATA,
-			    NULL, what, err);
+			rc = found(check, is_index ? FINDING_INDEX :
+			    FINDING_DATA, NULL, what, err);
 	}
 	free(is);
 	free(want);
@@ -222,8 +223,8 @@ check_types(const struct check *check, const char *table, struct error *err)
 	    " ('text', 'null')", table) == -1)
 		return -1;
 	while ((rc = sqlite_db_step(rows, err)) == 1) {
-		if (check->found(check->ctx, &(struct fault){
-		    .kind = FAULT_DATA,
+		if (check->found(check->ctx, &(struct finding){
+		    .kind = FINDING_DATA,
 		    .collection = table,
 		    .key = text_of(rows, 0),
 		    .len = (size_t)sqlite3_column_bytes(rows, 0),
@@ -244,7 +245,7 @@ check_version(const struct check *check, struct error *err)
 	    -1)
 		return -1;
 	return versions.raised <= versions.finished ? 0 : found(check,
-	    FAULT_DATA, NULL, "CurrentVersion is above that of the last"
+	    FINDING_DATA, NULL, "CurrentVersion is above that of the last"
 	    " history entry", err);
 }
 
@@ -296,7 +297,7 @@ check_all(struct check *check, struct error *err)
 }
 
 int
-store_sqlite_check(struct store *base, bool mends, fault_fn fn, void *ctx,
+store_sqlite_check(struct store *base, bool mends, finding_fn fn, void *ctx,
     struct error *err)
 {
 	struct store_sqlite model = { .db = NULL };

@@ -118,7 +118,7 @@ int store_sqlite_prune(struct store *base, const struct store_prune *what,
 int store_sqlite_upgrade_begin(struct store *base, struct error *err);
 int store_sqlite_upgrade_end(struct store *base, struct error *err);
 /* store_sqlite_check.c */
-int store_sqlite_check(struct store *base, bool mends, fault_fn fn, void *ctx,
+int store_sqlite_check(struct store *base, bool mends, finding_fn fn, void *ctx,
     struct error *err);
 void store_sqlite_cursor_close(struct store_cursor *base);
 

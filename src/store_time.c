@@ -140,7 +140,7 @@ store_prune(struct store *store, const struct store_prune *what,
 }
 
 int
-store_check(struct store *store, bool mends, fault_fn found, void *ctx,
+store_check(struct store *store, bool mends, finding_fn found, void *ctx,
     struct error *err)
 {
 	if (mends)

@@ -8,17 +8,17 @@
 #include "verify_int.h"
 #include "words.h"
 
-/* Bytes of a sentence about a fault. */
+/* Bytes of the sentence of a finding. */
 #define MAX_WHAT 200
 
 int64_t
-verify_faults(const struct verify_counts *counts)
+verify_findings(const struct verify_counts *counts)
 {
 	int64_t sum = 0;
 	int	i;
 
-	for (i = 0; i < FAULT__MAX; i++)
-		sum += counts->faults[i];
+	for (i = 0; i < FINDING__MAX; i++)
+		sum += counts->findings[i];
 	return sum;
 }
 
@@ -41,16 +41,16 @@ is_raw(const char *collection)
 }
 
 int
-verify_found(struct verify *verify, const struct fault *fault,
+verify_found(struct verify *verify, const struct finding *finding,
     struct error *err)
 {
-	verify->counts->faults[fault->kind]++;
-	if (fault->collection != NULL &&
-	    !words_has(verify->faulty, fault->collection))
-		words_add(&verify->faulty, fault->collection);
-	if (fault->kind == FAULT_DATA && is_raw(fault->collection))
+	verify->counts->findings[finding->kind]++;
+	if (finding->collection != NULL &&
+	    !words_has(verify->faulty, finding->collection))
+		words_add(&verify->faulty, finding->collection);
+	if (finding->kind == FINDING_DATA && is_raw(finding->collection))
 		verify->is_raw_damaged = true;
-	return verify->found(verify->ctx, fault, err);
+	return verify->found(verify->ctx, finding, err);
 }
 
 static int
@@ -72,18 +72,18 @@ verify_run(const struct verify *verify, int64_t version)
 	    sizeof(*verify->runs), compare_versions);
 }
 
-/* fault_fn: what the kind of store has found. */
+/* finding_fn: what the kind of store has found. */
 static int
-take_fault(void *ctx, const struct fault *fault, struct error *err)
+take_finding(void *ctx, const struct finding *finding, struct error *err)
 {
-	return verify_found(ctx, fault, err);
+	return verify_found(ctx, finding, err);
 }
 
 static int
 found_versions(struct verify *verify, const char *what, struct error *err)
 {
-	return verify_found(verify, &(struct fault){
-	    .kind = FAULT_DATA, .what = what }, err);
+	return verify_found(verify, &(struct finding){
+	    .kind = FINDING_DATA, .what = what }, err);
 }
 
 /* Do the numbers of SyncMetadata fit the history? */
@@ -146,7 +146,7 @@ check_all(struct verify *verify, struct error *err)
 	    verify_ledger_compare(verify, err) == -1)
 		return -1;
 	/* What wants the indexes. */
-	if (verify->counts->faults[FAULT_INDEX] > 0) {
+	if (verify->counts->findings[FINDING_INDEX] > 0) {
 		log_info("an index is damaged: the seals of the history, and"
 		    " what outputs are made of, were not looked at");
 		return 0;
@@ -165,8 +165,8 @@ give_up(struct verify *verify, struct error *err)
 	if (why.status != STATUS_STORE || !verify->is_damaged)
 		return -1;
 	error_prefix(&why, "what comes after this was not looked at");
-	return verify_found(verify, &(struct fault){
-	    .kind = FAULT_DATA, .what = why.text }, err);
+	return verify_found(verify, &(struct finding){
+	    .kind = FINDING_DATA, .what = why.text }, err);
 }
 
 static int
@@ -174,8 +174,8 @@ check_store(struct verify *verify, struct error *err)
 {
 	int rc;
 
-	rc = store_check(verify->store, false, take_fault, verify, err);
-	verify->is_damaged = verify_faults(verify->counts) > 0;
+	rc = store_check(verify->store, false, take_finding, verify, err);
+	verify->is_damaged = verify_findings(verify->counts) > 0;
 	if (rc == 0)
 		rc = check_all(verify, err);
 	return rc == -1 ? give_up(verify, err) : 0;
@@ -206,7 +206,7 @@ close_all(struct verify *verify)
 }
 
 int
-verify_store(struct store *store, const struct options *opts, fault_fn found,
+verify_store(struct store *store, const struct options *opts, finding_fn found,
     void *ctx, struct verify_counts *counts, struct error *err)
 {
 	struct verify verify = {

@@ -20,13 +20,13 @@ struct verify_ledger;
 struct verify {
 	struct store	       *store;
 	const struct options   *opts;
-	fault_fn		found;
+	finding_fn		found;
 	void		       *ctx;
 	struct verify_counts   *counts;
 	struct seal_keys       *keys; /* NULL: none were given */
 	struct store_versions	versions;
 	char		      **collections;
-	char		      **faulty; /* those with faults */
+	char		      **faulty; /* those with findings */
 	struct store_run       *runs;
 	size_t			n_runs;
 	int64_t			oldest;
@@ -41,8 +41,8 @@ struct verify {
 					     * make them of */
 };
 
-/* Counts a fault and gives it on. */
-int verify_found(struct verify *verify, const struct fault *fault,
+/* Counts a finding and gives it on. */
+int verify_found(struct verify *verify, const struct finding *finding,
     struct error *err);
 bool verify_is_faulty(const struct verify *verify, const char *collection);
 /* The finished run of that version, or NULL. */

@@ -9,7 +9,7 @@
 #include "verify_int.h"
 #include "xalloc.h"
 
-/* Bytes of a sentence about a fault. */
+/* Bytes of the sentence of a finding. */
 #define MAX_WHAT 200
 /* 8 MiB are kept in memory, whatever the size of the store; the rest is in a
  * file that goes with the process. */
@@ -209,7 +209,7 @@ verify_ledger_record(struct verify_ledger *ledger, const char *collection,
 	" l.collection = c.collection AND l.act = c.act) AS n" \
 	" FROM counts AS c WHERE c.count <> n"
 
-typedef void (*word_fn)(sqlite3_stmt *row, struct fault *fault,
+typedef void (*word_fn)(sqlite3_stmt *row, struct finding *finding,
     char what[MAX_WHAT]);
 
 enum column {
@@ -241,42 +241,42 @@ is_replaced(sqlite3_stmt *row)
 }
 
 static void
-word_missing(sqlite3_stmt *row, struct fault *fault, char what[MAX_WHAT])
+word_missing(sqlite3_stmt *row, struct finding *finding, char what[MAX_WHAT])
 {
 	(void)snprintf(what, MAX_WHAT, "version %" PRId64 " lists it as %s, and"
 	    " no record or former state of that version is there",
-	    fault->version, act_of(row, COLUMN_3));
-	fault->version = 0;
+	    finding->version, act_of(row, COLUMN_3));
+	finding->version = 0;
 }
 
 static void
-word_unlisted(sqlite3_stmt *row, struct fault *fault, char what[MAX_WHAT])
+word_unlisted(sqlite3_stmt *row, struct finding *finding, char what[MAX_WHAT])
 {
 	(void)snprintf(what, MAX_WHAT, "it is of version %" PRId64 ", whose"
-	    " history entry does not list it", fault->version);
+	    " history entry does not list it", finding->version);
 	if (is_replaced(row))
-		fault->kind = FAULT_STATE;
+		finding->kind = FINDING_STATE;
 	else
-		fault->version = 0;
+		finding->version = 0;
 }
 
 static void
-word_other_act(sqlite3_stmt *row, struct fault *fault, char what[MAX_WHAT])
+word_other_act(sqlite3_stmt *row, struct finding *finding, char what[MAX_WHAT])
 {
 	(void)snprintf(what, MAX_WHAT, "version %" PRId64 " lists it as %s, and"
-	    " it is %s", fault->version, act_of(row, COLUMN_4),
+	    " it is %s", finding->version, act_of(row, COLUMN_4),
 	    strcmp(act_of(row, COLUMN_4), history_act_name(ACT_DELETE)) == 0 ?
 	    "live" : "a tombstone");
 	if (is_replaced(row))
-		fault->kind = FAULT_STATE;
+		finding->kind = FINDING_STATE;
 	else
-		fault->version = 0;
+		finding->version = 0;
 }
 
 static void
-word_chain(sqlite3_stmt *row, struct fault *fault, char what[MAX_WHAT])
+word_chain(sqlite3_stmt *row, struct finding *finding, char what[MAX_WHAT])
 {
-	fault->kind = FAULT_STATE;
+	finding->kind = FINDING_STATE;
 	if (!is_replaced(row))
 		(void)snprintf(what, MAX_WHAT, "the record is of this version,"
 		    " and it has a former state of version %" PRId64,
@@ -291,9 +291,9 @@ word_chain(sqlite3_stmt *row, struct fault *fault, char what[MAX_WHAT])
 }
 
 static void
-word_counts(sqlite3_stmt *row, struct fault *fault, char what[MAX_WHAT])
+word_counts(sqlite3_stmt *row, struct finding *finding, char what[MAX_WHAT])
 {
-	fault->kind = FAULT_HISTORY;
+	finding->kind = FINDING_HISTORY;
 	(void)snprintf(what, MAX_WHAT, "the history entry has %" PRId64
 	    " under %s, and lists %" PRId64 " keys",
 	    number_of(row, COLUMN_4), act_of(row, COLUMN_3),
@@ -311,14 +311,14 @@ static const struct {
 	{ SQL_CHAIN, word_chain },
 };
 
-/* Gives the fault that a row is. */
+/* Gives the finding that a row is. */
 static int
 found_row(struct verify *verify, sqlite3_stmt *row, word_fn word,
     struct error *err)
 {
 	char	     what[MAX_WHAT] = "";
-	struct fault fault = {
-		.kind = FAULT_DATA,
+	struct finding finding = {
+		.kind = FINDING_DATA,
 		.collection = (const char *)sqlite3_column_text(row,
 		    COLUMN_COLLECTION),
 		.key = (const char *)sqlite3_column_text(row, COLUMN_KEY),
@@ -327,8 +327,8 @@ found_row(struct verify *verify, sqlite3_stmt *row, word_fn word,
 		.what = what,
 	};
 
-	word(row, &fault, what);
-	return verify_found(verify, &fault, err);
+	word(row, &finding, what);
+	return verify_found(verify, &finding, err);
 }
 
 static int

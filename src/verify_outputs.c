@@ -24,8 +24,8 @@ static int
 found(const struct join *join, const char *key, size_t len, const char *what,
     struct error *err)
 {
-	return verify_found(join->verify, &(struct fault){
-	    .kind = FAULT_OUTPUT,
+	return verify_found(join->verify, &(struct finding){
+	    .kind = FINDING_OUTPUT,
 	    .collection = join->collection,
 	    .key = key,
 	    .len = len,
@@ -124,8 +124,8 @@ found_unconverted(struct verify *verify, const struct error *why,
 {
 	if (why->status != STATUS_PROTOCOL)
 		return -1;
-	return verify_found(verify, &(struct fault){
-	    .kind = FAULT_DATA, .what = why->text }, err) == -1 ? -1 : 1;
+	return verify_found(verify, &(struct finding){
+	    .kind = FINDING_DATA, .what = why->text }, err) == -1 ? -1 : 1;
 }
 
 /* 0 = the stage has the outputs, 1 = there is nothing to compare with. */
@@ -170,12 +170,12 @@ check_outputs(struct verify *verify, struct error *err)
 int
 verify_outputs(struct verify *verify, struct error *err)
 {
-	const int64_t *faults = verify->counts->faults;
+	const int64_t *findings = verify->counts->findings;
 	const char    *why = NULL;
 
 	if (verify->is_raw_damaged)
 		why = "raw records are damaged";
-	else if (faults[FAULT_UNFINISHED] > 0)
+	else if (findings[FINDING_UNFINISHED] > 0)
 		why = "an unfinished run has left records";
 	else if (verify->grouped_in < verify->typed_in)
 		why = "the last bulk run did not convert";

@@ -11,7 +11,7 @@
 #include "store_int.h"
 #include "verify_int.h"
 
-/* Bytes of a sentence about a fault. */
+/* Bytes of the sentence of a finding. */
 #define MAX_WHAT 200
 /* A record has the time of its run's writes; the clock that a run ends by may
  * have been set back so far meanwhile. */
@@ -28,12 +28,12 @@ struct place {
 
 /* What cannot be mended in a record can be pruned of a former state. */
 static int
-found(const struct place *place, enum fault_kind kind, const char *what,
+found(const struct place *place, enum finding_kind kind, const char *what,
     struct error *err)
 {
-	return verify_found(place->verify, &(struct fault){
-	    .kind = place->is_state && kind != FAULT_UNFINISHED ?
-	    FAULT_STATE : kind,
+	return verify_found(place->verify, &(struct finding){
+	    .kind = place->is_state && kind != FINDING_UNFINISHED ?
+	    FINDING_STATE : kind,
 	    .collection = place->collection,
 	    .key = place->record->key,
 	    .len = place->record->len,
@@ -56,7 +56,7 @@ check_key(const struct place *place, struct error *err)
 	if (record->len > 0 && record->len <= MAX_KEY_BYTES &&
 	    bson_utf8_validate(record->key, record->len, false))
 		return 0;
-	return found(place, FAULT_DATA, "the key is empty, too long or not"
+	return found(place, FINDING_DATA, "the key is empty, too long or not"
 	    " UTF-8", err);
 }
 
@@ -99,14 +99,14 @@ check_hashes(const struct place *place, const uint8_t hash[HASH_BYTES],
 	char			   text[HASH_TEXT_BYTES];
 
 	hash_format(hash, text);
-	if (strcmp(text, record->hash) != 0 && found(place, FAULT_HASH,
+	if (strcmp(text, record->hash) != 0 && found(place, FINDING_HASH,
 	    "ContentHash is not the hash of Data", err) == -1)
 		return -1;
 	store_json_hash(collection_is_served(place->collection) ?
 	    verify->canonical : NULL, record->data, record->data_len, text);
 	if (strcmp(text, record->json_hash) == 0)
 		return 0;
-	return found(place, FAULT_HASH, record->json_hash[0] == '\0' ?
+	return found(place, FINDING_HASH, record->json_hash[0] == '\0' ?
 	    "JsonHash is missing" : "JsonHash is not the hash of Data as JSON",
 	    err);
 }
@@ -125,9 +125,9 @@ check_data(const struct place *place, struct error *err)
 	    BSON_VALIDATE_UTF8_ALLOW_NULL, NULL) ||
 	    hash_document(place->verify->hasher, record->data,
 	    record->data_len, hash, &why) == -1)
-		return found(place, FAULT_DATA, "Data is not BSON, or none of"
+		return found(place, FINDING_DATA, "Data is not BSON, or none of"
 		    " a store", err);
-	if (!is_at_home(place, &data) && found(place, FAULT_DATA, "Data is of"
+	if (!is_at_home(place, &data) && found(place, FINDING_DATA, "Data is of"
 	    " another key, or another type", err) == -1)
 		return -1;
 	return check_hashes(place, hash, err);
@@ -147,13 +147,13 @@ check_version(const struct place *place, struct error *err)
 		(void)snprintf(what, sizeof(what), "it is of version %" PRId64
 		    ", and no such run was finished", record->version);
 		return found(place, record->version > verify->versions.raised ||
-		    record->version < 1 ? FAULT_DATA : FAULT_UNFINISHED, what,
-		    err);
+		    record->version < 1 ? FINDING_DATA : FINDING_UNFINISHED,
+		    what, err);
 	}
 	if (record->updated_at_ms > 0 && (run == NULL ||
 	    record->updated_at_ms <= run->synced_at_ms + MAX_CLOCK_STEP_MS))
 		return 0;
-	return found(place, FAULT_DATA, "UpdatedAt is no time before the end"
+	return found(place, FINDING_DATA, "UpdatedAt is no time before the end"
 	    " of its run", err);
 }
 
@@ -168,7 +168,7 @@ check_replaced(const struct place *place, struct error *err)
 		return 0;
 	(void)snprintf(what, sizeof(what), "ReplacedIn is %" PRId64 "; want a"
 	    " later version, up to the last one", record->replaced_in);
-	return found(place, FAULT_STATE, what, err);
+	return found(place, FINDING_STATE, what, err);
 }
 
 static int
@@ -186,8 +186,8 @@ check_record(const struct place *place, struct error *err)
 	/* A run that died had saved the state, and not written the record. */
 	if (rc == 0)
 		rc = found(place, verify_run(place->verify,
-		    place->record->replaced_in) == NULL ? FAULT_UNFINISHED :
-		    FAULT_STATE, "the record is still of this version", err);
+		    place->record->replaced_in) == NULL ? FINDING_UNFINISHED :
+		    FINDING_STATE, "the record is still of this version", err);
 	return rc == -1 ? -1 : 0;
 }
 

@@ -15,7 +15,7 @@ static int
 found_entry(struct verify *verify, int64_t version, const char *what,
     struct error *err)
 {
-	return verify_found(verify, &(struct fault){ .kind = FAULT_HISTORY,
+	return verify_found(verify, &(struct finding){ .kind = FINDING_HISTORY,
 	    .version = version, .what = what }, err);
 }
 

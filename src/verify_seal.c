@@ -8,7 +8,7 @@
 #include "verify_history.h"
 #include "verify_int.h"
 
-/* Bytes of a sentence about a fault. */
+/* Bytes of the sentence of a finding. */
 #define MAX_WHAT 300
 
 struct chain {
@@ -19,14 +19,14 @@ struct chain {
 
 /* verify_found_fn */
 static void
-take_fault(void *ctx, int64_t version, const char *text)
+take_finding(void *ctx, int64_t version, const char *text)
 {
 	struct chain *chain = ctx;
 
 	if (chain->rc == -1)
 		return;
-	chain->rc = verify_found(chain->verify, &(struct fault){
-	    .kind = FAULT_HISTORY, .version = version, .what = text },
+	chain->rc = verify_found(chain->verify, &(struct finding){
+	    .kind = FINDING_HISTORY, .version = version, .what = text },
 	    chain->err);
 }
 
@@ -34,13 +34,13 @@ int
 verify_chain(struct verify *verify, struct error *err)
 {
 	struct verify_history_result result;
-	struct error		     own;
+	struct error		     own = { .status = STATUS_OK };
 	struct chain		     chain = { .verify = verify, .err = &own };
 	struct verify_history	     what = {
 		.store = verify->store,
 		.keys = verify->keys,
 		.head = verify->opts->head,
-		.found = take_fault,
+		.found = take_finding,
 		.ctx = &chain,
 	};
 
@@ -67,8 +67,8 @@ check_numbers(struct verify *verify, const char *name,
 	(void)snprintf(what, sizeof(what), "its records have the digest %s, and"
 	    " the last seal has %s: they are not those that the last run has"
 	    " left", is.records, sealed->records);
-	return verify_found(verify, &(struct fault){
-	    .kind = FAULT_DATA, .collection = name, .what = what }, err);
+	return verify_found(verify, &(struct finding){
+	    .kind = FINDING_DATA, .collection = name, .what = what }, err);
 }
 
 static int
@@ -98,7 +98,7 @@ verify_seal(struct verify *verify, struct error *err)
 
 	/* An unfinished run has changed it since. */
 	if (verify->versions.finished == 0 ||
-	    verify->counts->faults[FAULT_UNFINISHED] > 0)
+	    verify->counts->findings[FINDING_UNFINISHED] > 0)
 		return 0;
 	rc = store_seal_get(verify->store, verify->versions.finished, &seal,
 	    &len, err);

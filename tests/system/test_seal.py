@@ -55,6 +55,26 @@ def test_random_runs(sync, upstream, seed):
     assert len(history.entries) == 2 * RUNS
 
 
+@pytest.mark.parametrize("seed", range(few(2)))
+def test_killed_runs(sync, upstream, seed):
+    """What runs leave that died is sealed by the next one, and nothing of it
+    looks like a change of the history."""
+    generator = Generator(f"killed {seed}")
+    chance = generator.chance
+    for _ in range(few(2 * RUNS)):
+        upstream.serve(*generator.step())
+        ended = sync.run("--max-delete", "100%", env={
+            "NOMPD_STORE_KILL_AT": str(chance.randrange(1, 60))})
+        assert ended.status in (0, -9), ended.err
+        sync.expire_lease()
+        if KIND.exists(sync.store):
+            assert seals.verify(sync)[0] == []
+        if chance.random() < 0.5:
+            again = sync.run("--max-delete", "100%")
+            assert again.status == 0, again.err
+            check(sync)
+
+
 def test_log_has_the_digest(filled):
     ended = filled.run()
     digest = seals.read(filled.store).entries[-1].chain()

@@ -23,7 +23,7 @@ static const struct {
 	int64_t	      horizon;
 	int64_t	      states_from;
 	int	      faults;
-	const char   *words; /* of the last fault */
+	const char   *words; /* of the last finding */
 } cases[] = {
 	/* All is there. */
 	{ { 1, 2, 3, 4, 5 }, { { 1, ACT_ADD }, { 3, ACT_UPDATE } },
@@ -88,16 +88,16 @@ struct catch {
 	char words[256];
 };
 
-/* fault_fn */
+/* finding_fn */
 static int
-catch_fault(void *ctx, const struct fault *fault, struct error *err)
+catch_fault(void *ctx, const struct finding *finding, struct error *err)
 {
 	struct catch *catch = ctx;
 
 	(void)err;
 	catch->faults++;
-	(void)snprintf(catch->words, sizeof(catch->words), "%s", fault->what);
-	ck_assert_str_eq(fault->collection, "Patient");
+	(void)snprintf(catch->words, sizeof(catch->words), "%s", finding->what);
+	ck_assert_str_eq(finding->collection, "Patient");
 	return 0;
 }
 
@@ -149,7 +149,7 @@ START_TEST(one_key)
 	put(&verify, _i, "Patient/2");
 	ck_assert_int_eq(verify_ledger_compare(&verify, &err), 0);
 	ck_assert_int_eq(catch.faults, 2 * cases[_i].faults);
-	ck_assert_int_eq(verify_faults(&counts), 2 * cases[_i].faults);
+	ck_assert_int_eq(verify_findings(&counts), 2 * cases[_i].faults);
 	if (cases[_i].words != NULL)
 		ck_assert_ptr_nonnull(strstr(catch.words, cases[_i].words));
 	verify_ledger_close(verify.ledger);
