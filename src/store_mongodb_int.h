@@ -3,6 +3,7 @@
 #define NOMPD_STORE_MONGODB_INT_H
 
 #include "buf.h"
+#include "collection.h"
 #include "mongodb_client.h"
 #include "store_int.h"
 
@@ -18,6 +19,9 @@
 #define MARK_ID	     "store"
 /* The mark's list of the collections beside the five. */
 #define MARK_EXTRAS  "Collections"
+/* The index of former states by which those of one record are found.  Each run
+ * sees to it that it is there. */
+#define STATES_OF_KEY COLLECTION_STATES "_BusinessKey"
 /* The seal of a history entry. */
 #define SEAL	     "Seal"
 /* The version up to which history entries were pruned (SyncMetadata). */

@@ -12,9 +12,9 @@
 #define MAX_INDEX_KEYS 5
 
 struct index_row {
-	int	    layout;	/* the first one that has it */
 	const char *collection; /* NULL: each collection of records */
 	const char *suffix;	/* of the name, behind the collection's */
+	int	    layout;	/* the first one that has it */
 	bool	    is_unique;
 	struct {
 		const char *name; /* NULL: no more */
@@ -23,21 +23,21 @@ struct index_row {
 };
 
 static const struct index_row indexes[] = {
-	{ 1, NULL, "BusinessKey", true, { { "BusinessKey", 1 } } },
+	{ NULL, "BusinessKey", 1, true, { { "BusinessKey", 1 } } },
 	/* The old state of a run is read from this index alone, and so are
 	 * digests.  Layout 1 had another one in its place (State). */
-	{ SCHEMA_STATES, NULL, "Outline", false, { { "_id", 1 },
+	{ NULL, "Outline", SCHEMA_STATES, false, { { "_id", 1 },
 	    { "IsDeleted", 1 }, { "ContentHash", 1 }, { "Version", 1 },
 	    { "JsonHash", 1 } } },
-	{ 1, NULL, "Version", false, { { "Version", 1 }, { "_id", 1 } } },
-	{ SCHEMA_STATES, COLLECTION_STATES, "BusinessKey", true,
+	{ NULL, "Version", 1, false, { { "Version", 1 }, { "_id", 1 } } },
+	{ COLLECTION_STATES, "BusinessKey", SCHEMA_STATES, true,
 	    { { "Collection", 1 }, { "BusinessKey", 1 }, { "Version", 1 } } },
-	{ SCHEMA_STATES, COLLECTION_STATES, "ReplacedIn", false,
+	{ COLLECTION_STATES, "ReplacedIn", SCHEMA_STATES, false,
 	    { { "Collection", 1 }, { "ReplacedIn", 1 }, { "Version", 1 },
 	    { "BusinessKey", 1 } } },
-	{ 1, HISTORY, "Version", true, { { "Version", 1 } } },
-	{ 1, HISTORY, "SyncedAt", false, { { "SyncedAt", -1 } } },
-	{ 1, HISTORY_KEYS, "Part", true, { { "Version", 1 },
+	{ HISTORY, "Version", 1, true, { { "Version", 1 } } },
+	{ HISTORY, "SyncedAt", 1, false, { { "SyncedAt", -1 } } },
+	{ HISTORY_KEYS, "Part", 1, true, { { "Version", 1 },
 	    { "Collection", 1 }, { "Act", 1 }, { "Part", 1 } } },
 };
 

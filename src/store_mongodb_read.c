@@ -263,6 +263,9 @@ store_mongodb_states_open(struct store *base, const char *collection,
 	    BSON_APPEND_INT32(&sort, "BusinessKey", 1) &&
 	    BSON_APPEND_INT32(&sort, "Version", 1) &&
 	    bson_append_document_end(&opts, &sort));
+	if (key != NULL)
+		store_mongodb_must(BSON_APPEND_UTF8(&opts, "hint",
+		    STATES_OF_KEY));
 	cursor = mongodb_find(store, COLLECTION_STATES, &selector, &opts);
 	cursor->key = "BusinessKey";
 	*out = &cursor->base;

@@ -99,6 +99,9 @@ store_mongodb_view_open(struct store_mongodb *store,
 	store_mongodb_read_options(store, &opts);
 	mongodb_sort_by(&opts, question->by_version ? "Version" : "_id", 1,
 	    question->by_version ? "_id" : NULL);
+	/* Else the server might sort all that it finds by the version. */
+	if (!question->by_version)
+		store_mongodb_must(BSON_APPEND_UTF8(&opts, "hint", "_id_"));
 	show_counts(question, "_id", &opts);
 	cursor = mongodb_find(store, question->collection, &selector, &opts);
 	cursor->base.store = &store->base;
@@ -470,7 +473,8 @@ store_mongodb_view_state(struct store_mongodb *store, const char *collection,
 	store_mongodb_must(bson_append_utf8(&selector, "BusinessKey", -1, key,
 	    (int)len));
 	store_mongodb_read_options(store, &opts);
-	store_mongodb_must(BSON_APPEND_INT64(&opts, "limit", 1));
+	store_mongodb_must(BSON_APPEND_INT64(&opts, "limit", 1) &&
+	    BSON_APPEND_UTF8(&opts, "hint", STATES_OF_KEY));
 	cursor = mongodb_find(store, COLLECTION_STATES, &selector, &opts);
 	cursor->key = "BusinessKey";
 	return cursor;
