@@ -316,7 +316,8 @@ static bson_t *
 seal_run(struct store *store, int64_t version, const struct tally *tallies,
     size_t count, bool has_parts, const bson_t *doc)
 {
-	struct seal_input    input = { store, tallies, count, has_parts, NULL };
+	struct seal_input    input = { .store = store, .tallies = tallies,
+		.count = count, .has_parts = has_parts };
 	struct store_history history = make_entry(doc, NULL);
 	bson_t		    *seal, made;
 
