@@ -355,6 +355,22 @@ START_TEST(success_of_its_own)
 }
 END_TEST
 
+/* It has fetched nothing, and the file may tell who has. */
+START_TEST(no_success_of_its_own)
+{
+	struct metrics_last last = { 5, 1000000002000 };
+
+	job.has_result = true;
+	job.result.version = 8;
+	(void)snprintf(job.command, sizeof(job.command), "prune");
+	report_run(&opts, &job, NULL);
+	assert_has_not(read_in_folder("nompd.prom"), "nompd_last_success");
+	report_run(&opts, &job, &last);
+	report_run(&opts, &job, NULL);
+	assert_last("5", "1000000002.000");
+}
+END_TEST
+
 START_TEST(no_success_yet)
 {
 	struct metrics_last last = { 0 };
@@ -531,6 +547,7 @@ main(void)
 	tcase_add_checked_fixture(tests, setup, teardown);
 	tcase_add_test(tests, success_is_kept);
 	tcase_add_test(tests, success_of_its_own);
+	tcase_add_test(tests, no_success_of_its_own);
 	tcase_add_test(tests, no_success_yet);
 	tcase_add_test(tests, replaced_at_once);
 	tcase_add_test(tests, link_stays);
