@@ -47,12 +47,4 @@ int aside_rename(struct aside *aside, struct error *err);
 /* Frees it; a file that was not renamed is removed. */
 void aside_clear(struct aside *aside);
 
-/*
- * Whether the file of that name in the folder may be replaced: there is none,
- * or it is a plain file (no link) that is empty or begins with start.  -1
- * (STATUS_USAGE): it is another one, which somebody needs.
- */
-int aside_may_replace(int folder, const char *path, const char *name,
-    const char *start, struct error *err);
-
 #endif

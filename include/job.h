@@ -23,6 +23,8 @@
 #define MAX_JOB_BY     200
 /* Bytes of a host's name, a command and a version of the program. */
 #define MAX_JOB_WORD 100
+/* The command that fetches. */
+#define JOB_COMMAND_RUN "run"
 
 enum job_state {
 	JOB_QUEUED,	     /* waits for its turn */

@@ -20,7 +20,8 @@
  */
 struct metrics_last {
 	int64_t version; /* of the last finished run; 0: none yet */
-	int64_t at_ms;	 /* when it was published; 0: none yet */
+	int64_t at_ms;	 /* when that was published which fetched last; 0: none
+			  * yet */
 };
 
 /* The lines of a metric before its samples; unit NULL: none. */

@@ -22,14 +22,14 @@
 /*
  * Writes opts->metrics_file and then runs opts->notify_command, as far as they
  * are set.  To be called when the lease is free and the job is over, for the
- * command may look at the store or start the next run.  versions are the
- * store's (NULL: not known; the file then keeps what it says of them).  What
- * fails here is a warning: it is not the run that failed.
+ * command may look at the store or start the next run.  last is the store's
+ * state (NULL: not known; the file then keeps what it says of it).  What fails
+ * here is a warning: it is not the run that failed.
  *
  * A signal that came before is forgotten; one that comes now ends the command.
  */
 void report_run(const struct options *opts, const struct job *job,
-    const struct store_versions *versions);
+    const struct metrics_last *last);
 
 /* The labels that all of a store's metrics have; the caller frees them. */
 char *report_labels(const char *store_name);

@@ -4,7 +4,7 @@
  * BSON document; of what its digests are made: nompd-store(7), SEALED HISTORY.
  *
  *	{ Collections: { NAME: { Live, Deleted, Digest, Data }, ... },
- *	  Keys, Previous, KeyId, Digest, Signature }
+ *	  Keys, Previous, FetchedAt, KeyId, Digest, Signature }
  */
 #ifndef NOMPD_SEAL_H
 #define NOMPD_SEAL_H
@@ -20,6 +20,7 @@
 
 struct store;
 struct store_history;
+struct store_versions;
 struct tally;
 
 /* What a seal says of a collection. */
@@ -49,6 +50,7 @@ int seal_data_digest(const uint8_t *seal, size_t len, const char *collection,
 struct seal {
 	char	    keys[HASH_TEXT_BYTES];
 	char	    previous[HASH_TEXT_BYTES];
+	int64_t	    fetched_at_ms; /* 0: the run has fetched what it wrote */
 	const char *key_id; /* NULL: it is not signed */
 	char	    digest[HASH_TEXT_BYTES];
 	uint8_t	    signature[SEAL_SIGNATURE_BYTES];
@@ -66,6 +68,18 @@ void seal_digest(const struct store_history *entry,
 void seal_chain(const struct store_history *entry,
     char text[HASH_TEXT_BYTES]);
 
+/*
+ * When data came from the upstream last, as of an entry: its SyncedAt or, when
+ * the run has fetched nothing (a prune, a rollback, a repair, a reconvert),
+ * that of the last one before it that has, which its seal tells.  Entries of
+ * older programs tell nothing of it, and count as if they had fetched.
+ */
+int64_t seal_fetched_at(const struct store_history *entry);
+/* The same as of the last finished run, of which only the seal is read; 0: none
+ * has finished yet. */
+int seal_last_fetch(struct store *store, const struct store_versions *versions,
+    int64_t *at_ms, struct error *err);
+
 /* A run, and the key that signs its entry. */
 struct seal_input {
 	struct store	      *store;	/* in the run */
@@ -73,6 +87,7 @@ struct seal_input {
 	size_t		       count;
 	bool		       has_parts; /* its key lists have parts */
 	const struct seal_key *key;	  /* NULL: it is not signed */
+	bool		       fetched_nothing;
 };
 /*
  * Makes the seal of the run's entry, of which all else is filled in and which

@@ -2,15 +2,11 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "aside.h"
 #include "private_file.h"
 #include "xalloc.h"
-
-/* Bytes of the start that tells a file of ours. */
-#define MAX_START_BYTES 64
 
 static int
 fail(const struct aside *aside, const char *doing, struct error *err)
@@ -94,38 +90,4 @@ aside_clear(struct aside *aside)
 	free(aside->name);
 	buf_clear(&aside->piece);
 	*aside = (struct aside){ 0 };
-}
-
-/* Does the plain file begin so?  An empty one does. */
-static bool
-begins_with(int fd, const char *start)
-{
-	char	found[MAX_START_BYTES];
-	ssize_t len;
-
-	len = private_file_read(fd, found, strlen(start));
-	return len == 0 || (len == (ssize_t)strlen(start) &&
-	    memcmp(found, start, (size_t)len) == 0);
-}
-
-int
-aside_may_replace(int folder, const char *path, const char *name,
-    const char *start, struct error *err)
-{
-	struct stat info;
-	bool	    is_ours;
-	int	    fd;
-
-	/* A named pipe must not make anyone wait. */
-	fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOCTTY |
-	    O_NONBLOCK | O_NOFOLLOW);
-	if (fd == -1 && errno == ENOENT)
-		return 0;
-	is_ours = fd != -1 && fstat(fd, &info) == 0 &&
-	    S_ISREG(info.st_mode) && begins_with(fd, start);
-	if (fd != -1)
-		(void)close(fd);
-	return is_ours ? 0 : error_set(err, STATUS_USAGE, "%s/%s: is no file"
-	    " of an export, and is not replaced; move it away or name another"
-	    " folder", path, name);
 }

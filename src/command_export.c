@@ -13,6 +13,7 @@
 #include "buf.h"
 #include "clock.h"
 #include "command.h"
+#include "export_check.h"
 #include "json_text.h"
 #include "log.h"
 #include "past.h"
@@ -21,11 +22,6 @@
 #include "store.h"
 #include "words.h"
 #include "xalloc.h"
-
-/* The file that tells of the others, and what each begins with. */
-#define INDEX_NAME   "export.json"
-#define INDEX_START  "{\"version\":"
-#define RECORD_START "{\"_id\":"
 
 /* The file of a collection. */
 struct export_file {
@@ -74,32 +70,6 @@ open_folder(struct export *export, struct error *err)
 		return fail_folder(export, "lock the folder", err);
 	return error_set(err, STATUS_BUSY, "export: %s: another export is"
 	    " writing there; wait for it, or name another folder", path);
-}
-
-static char *
-file_name(const char *collection)
-{
-	return xasprintf("%s.ndjson", collection);
-}
-
-/* Before anything is written. */
-static int
-check_files(const struct export *export, struct error *err)
-{
-	const char *path = export->opts->folder;
-	char	  **collection, *name;
-	int	    rc;
-
-	rc = aside_may_replace(export->folder, path, INDEX_NAME, INDEX_START,
-	    err);
-	for (collection = export->collections; rc == 0 && *collection != NULL;
-	    collection++) {
-		name = file_name(*collection);
-		rc = aside_may_replace(export->folder, path, name,
-		    RECORD_START, err);
-		free(name);
-	}
-	return rc;
 }
 
 /* All live records or, since a version, all changes. */
@@ -167,7 +137,7 @@ write_collection(struct export *export, const char *collection,
 	char		    *name;
 	int		     rc;
 
-	name = file_name(collection);
+	name = export_file_name(collection);
 	rc = aside_begin(&file->aside, export->folder, export->opts->folder,
 	    name, err);
 	free(name);
@@ -218,7 +188,7 @@ write_index(struct export *export, struct error *err)
 
 	text = json_text(index_json(export));
 	rc = aside_begin(&export->index, export->folder, export->opts->folder,
-	    INDEX_NAME, err);
+	    EXPORT_INDEX, err);
 	if (rc == 0)
 		rc = aside_write(&export->index, text, strlen(text), err);
 	if (rc == 0)
@@ -313,7 +283,8 @@ command_export(const struct options *opts, struct error *err)
 	if (store_open(&opts->store, STORE_READ, &export.store, err) == -1)
 		return -1;
 	if (read_state(&export, err) == 0 && open_folder(&export, err) == 0 &&
-	    check_files(&export, err) == 0 && write_all(&export, err) == 0)
+	    export_check(export.folder, opts->folder, export.collections,
+	    err) == 0 && write_all(&export, err) == 0)
 		rc = rename_all(&export, err);
 	if (rc == 0)
 		result = json_pack("{s:I, s:o, s:I, s:I, s:I}",

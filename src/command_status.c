@@ -11,6 +11,7 @@
 #include "jobs.h"
 #include "log.h"
 #include "screen.h"
+#include "seal.h"
 #include "stop.h"
 #include "store.h"
 #include "xalloc.h"
@@ -27,7 +28,8 @@ struct view {
 	uint64_t	      ahead;  /* jobs in the queue before it */
 	uint64_t	      queued; /* jobs in the queue, it included */
 	struct store_versions versions;
-	int64_t		      age_ms; /* of the last finished run */
+	int64_t		      fetched_at_ms;
+	int64_t		      age_ms; /* of what was fetched last */
 	bool		      is_fresh;
 	struct screen	      screen;
 	json_t		     *shown; /* watch: what was printed last */
@@ -102,17 +104,25 @@ read_jobs(struct view *view, const char *id, struct error *err)
 	return 0;
 }
 
+/* 0 for a clock that was set back. */
+static int64_t
+age_of(int64_t at_ms)
+{
+	int64_t age_ms = clock_now_ms() - at_ms;
+
+	return age_ms > 0 ? age_ms : 0;
+}
+
 /* Looks at the job, and then at the run that it may have been. */
 static int
 read_view(struct view *view, const char *id, struct error *err)
 {
 	if (read_jobs(view, id, err) == -1 ||
-	    store_versions_get(view->store, &view->versions, err) == -1)
+	    store_versions_get(view->store, &view->versions, err) == -1 ||
+	    seal_last_fetch(view->store, &view->versions,
+	    &view->fetched_at_ms, err) == -1)
 		return -1;
-	view->age_ms = clock_now_ms() - view->versions.finished_at_ms;
-	/* A clock that was set back. */
-	if (view->age_ms < 0)
-		view->age_ms = 0;
+	view->age_ms = age_of(view->fetched_at_ms);
 	view->is_fresh = view->versions.finished != 0 &&
 	    view->age_ms <= view->opts->max_age_ms;
 	return 0;
@@ -121,14 +131,16 @@ read_view(struct view *view, const char *id, struct error *err)
 static json_t *
 make_finished(const struct view *view)
 {
-	char time[CLOCK_TEXT_BYTES];
+	char time[CLOCK_TEXT_BYTES], fetched[CLOCK_TEXT_BYTES];
 
 	if (view->versions.finished == 0)
 		return json_null();
 	clock_format(view->versions.finished_at_ms, time);
-	return json_pack("{s:I, s:s, s:I}",
+	clock_format(view->fetched_at_ms, fetched);
+	return json_pack("{s:I, s:s, s:s, s:I}",
 	    "version", (json_int_t)view->versions.finished, "at", time,
-	    "ageSeconds", (json_int_t)(view->age_ms / 1000));
+	    "fetchedAt", fetched, "ageSeconds",
+	    (json_int_t)(view->age_ms / 1000));
 }
 
 static json_t *
@@ -147,6 +159,23 @@ make_object(const struct view *view)
 	return object;
 }
 
+/* Has the last finished run fetched what the store holds? */
+static bool
+is_fetch(const struct view *view)
+{
+	return view->fetched_at_ms == view->versions.finished_at_ms;
+}
+
+/* A line that ends in the age of at_ms; text is freed. */
+static void
+append_age(struct buf *out, const char *name, struct buf *text, int64_t at_ms)
+{
+	job_print_duration(text, age_of(at_ms));
+	buf_append(text, " ago", sizeof(" ago"));
+	job_print_line(out, name, (const char *)text->data);
+	buf_clear(text);
+}
+
 static void
 append_finished(const struct view *view, struct buf *out)
 {
@@ -160,10 +189,12 @@ append_finished(const struct view *view, struct buf *out)
 	clock_format_seconds(view->versions.finished_at_ms, time);
 	buf_print(&text, "version %" PRId64 ", finished at %s, ",
 	    view->versions.finished, time);
-	job_print_duration(&text, view->age_ms);
-	buf_append(&text, " ago", sizeof(" ago"));
-	job_print_line(out, "last run", (const char *)text.data);
-	buf_clear(&text);
+	append_age(out, "last run", &text, view->versions.finished_at_ms);
+	if (is_fetch(view))
+		return;
+	clock_format_seconds(view->fetched_at_ms, time);
+	buf_print(&text, "finished at %s, ", time);
+	append_age(out, "last fetch", &text, view->fetched_at_ms);
 }
 
 static void
@@ -290,8 +321,9 @@ judge(const struct view *view, struct error *err)
 	job_print_duration(&text, view->age_ms);
 	buf_print(&text, " old; --max-age allows ");
 	job_print_duration(&text, view->opts->max_age_ms);
-	error_fill(err, STATUS_STALE, "store %s: the last finished run,"
-	    " version %" PRId64 ", is %.*s", store_name(view->store),
+	error_fill(err, STATUS_STALE, "store %s: the last %s version %" PRId64
+	    ", is %.*s", store_name(view->store), is_fetch(view) ?
+	    "finished run," : "run that fetched, before",
 	    view->versions.finished, (int)text.len, (const char *)text.data);
 	buf_clear(&text);
 	return -1;

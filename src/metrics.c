@@ -81,7 +81,7 @@ metrics_last_put(struct buf *out, const char *labels,
 	if (last->at_ms == 0)
 		return;
 	metrics_head(out, LAST_SUCCESS, "seconds",
-	    "When the last finished run was published (UTC).");
+	    "When the last finished run that fetched was published (UTC).");
 	metrics_seconds(out, LAST_SUCCESS, labels, last->at_ms);
 }
 

@@ -304,18 +304,12 @@ read_words(struct parse *parse)
 	else if (row->max_arguments == 0)
 		options_fault(parse, "%s: want nothing behind it; have \"%s\"",
 		    row->name, options_shown(shown, parse->arguments[0]));
+	else if (have == 0)
+		options_fault(parse, "%s: want%s behind it; have none",
+		    row->name, row->arguments);
 	else
 		options_fault(parse, "%s: want%s behind it; have %d",
 		    row->name, row->arguments, have);
-}
-
-const char *
-options_variable(const char *name)
-{
-	const char *value;
-
-	value = getenv(name);
-	return value != NULL && value[0] != '\0' ? value : NULL;
 }
 
 /*

@@ -1,3 +1,4 @@
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
@@ -388,4 +389,13 @@ const char *
 options_set_help(struct options *opts, const char *value)
 {
 	return options_set_switch(&opts->help, value);
+}
+
+const char *
+options_variable(const char *name)
+{
+	const char *value;
+
+	value = getenv(name);
+	return value != NULL && value[0] != '\0' ? value : NULL;
 }

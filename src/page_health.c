@@ -7,6 +7,7 @@
 #include "json_text.h"
 #include "log.h"
 #include "query.h"
+#include "seal.h"
 #include "service.h"
 
 /* The largest age that can be asked for: ten years. */
@@ -48,13 +49,14 @@ send_unknown(struct exchange *exchange, const char *sentence)
 	    "unready", "error", sentence));
 }
 
-/* What is known of the last finished run; max_ms is -1 for any age. */
+/* What is known of the last finished run, and of the last one that fetched;
+ * max_ms is -1 for any age. */
 static void
 send_state(struct exchange *exchange, const struct store_versions *versions,
-    int64_t max_ms)
+    int64_t fetched_at_ms, int64_t max_ms)
 {
 	json_t *object;
-	char	time[CLOCK_TEXT_BYTES];
+	char	time[CLOCK_TEXT_BYTES], fetched[CLOCK_TEXT_BYTES];
 	int64_t age_ms;
 	bool	is_ready;
 
@@ -62,16 +64,17 @@ send_state(struct exchange *exchange, const struct store_versions *versions,
 		send_unknown(exchange, NEVER_SYNCED);
 		return;
 	}
-	age_ms = clock_now_ms() - versions->finished_at_ms;
+	age_ms = clock_now_ms() - fetched_at_ms;
 	/* A clock that was set back. */
 	if (age_ms < 0)
 		age_ms = 0;
 	is_ready = max_ms == -1 || age_ms <= max_ms;
 	clock_format_seconds(versions->finished_at_ms, time);
-	object = json_pack("{s:s, s:I, s:s, s:I}",
+	clock_format_seconds(fetched_at_ms, fetched);
+	object = json_pack("{s:s, s:I, s:s, s:s, s:I}",
 	    "status", is_ready ? "ready" : "unready",
 	    "version", (json_int_t)versions->finished, "syncedAt", time,
-	    "ageSeconds", (json_int_t)(age_ms / 1000));
+	    "fetchedAt", fetched, "ageSeconds", (json_int_t)(age_ms / 1000));
 	if (!is_ready)
 		(void)json_object_set_new(object, "error",
 		    json_string(TOO_OLD));
@@ -83,7 +86,7 @@ page_ready(struct exchange *exchange, struct error *err)
 {
 	struct store_versions versions;
 	struct store	     *store;
-	int64_t		      max_ms = -1;
+	int64_t		      max_ms = -1, fetched_at_ms;
 	int		      rc;
 
 	if (query_get_duration(exchange->request->query, "maxAge", MAX_AGE_MS,
@@ -94,10 +97,13 @@ page_ready(struct exchange *exchange, struct error *err)
 	rc = service_begin(exchange->service, &store, err);
 	if (rc == 0) {
 		rc = store_versions_get(store, &versions, err);
+		if (rc == 0)
+			rc = seal_last_fetch(store, &versions, &fetched_at_ms,
+			    err);
 		service_end(exchange->service, rc == -1);
 	}
 	if (rc == 0) {
-		send_state(exchange, &versions, max_ms);
+		send_state(exchange, &versions, fetched_at_ms, max_ms);
 		return 0;
 	}
 	log_error("request %s: %s", exchange->request->id, err->text);

@@ -6,6 +6,7 @@
 
 #include "clock.h"
 #include "metrics.h"
+#include "seal.h"
 #include "service.h"
 #include "words.h"
 #include "xalloc.h"
@@ -99,7 +100,7 @@ append_run(struct buf *out, const struct store_history *entry)
 	bson_t	    tallies;
 	int64_t	    age_ms;
 
-	age_ms = clock_now_ms() - entry->synced_at_ms;
+	age_ms = clock_now_ms() - seal_fetched_at(entry);
 	metrics_head(out, "nompd_last_success_age_seconds", "seconds",
 	    "How long ago that was.");
 	metrics_number(out, "nompd_last_success_age_seconds", NULL,
@@ -131,7 +132,7 @@ append_last(struct buf *out, struct store *store, struct error *err)
 	rc = store_history_next(cursor, &entry, err);
 	if (rc == 1)
 		last = (struct metrics_last){ entry.version,
-			entry.synced_at_ms };
+			seal_fetched_at(&entry) };
 	if (rc != -1)
 		metrics_last_put(out, NULL, &last);
 	if (rc == 1)

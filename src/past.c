@@ -19,26 +19,33 @@ fail_above(const struct store *store, const struct store_versions *versions,
 	    store_name(store), versions->finished, version);
 }
 
-/* The oldest finished run whose version is above that one: 1 = found, 0 = there
- * is none. */
+/*
+ * The oldest finished run whose version is above that one: 1 = found, 0 = there
+ * is none.  It is between two bounds that come closer, for the entries with
+ * their key lists may be too many to be read.
+ */
 static int
 find_above(struct store *store, int64_t version, struct store_run *out,
     struct error *err)
 {
-	struct store_history entry;
-	struct store_cursor *cursor;
-	int		     rc;
+	struct store_run found;
+	int64_t		 below = version, middle;
+	int		 rc;
 
-	*out = (struct store_run){ 0 };
-	if (store_history_open(store, INT64_MAX, &cursor, err) == -1)
-		return -1;
-	while ((rc = store_history_next(cursor, &entry, err)) == 1 &&
-	    entry.version > version) {
-		out->version = entry.version;
-		out->synced_at_ms = entry.synced_at_ms;
+	rc = store_run_find(store, INT64_MAX, INT64_MAX, out, err);
+	if (rc != 1 || out->version <= version)
+		return rc == -1 ? -1 : 0;
+	while (out->version - below > 1) {
+		middle = below + (out->version - below) / 2;
+		rc = store_run_find(store, middle, INT64_MAX, &found, err);
+		if (rc == -1)
+			return -1;
+		if (rc == 1 && found.version > version)
+			*out = found;
+		else
+			below = middle;
 	}
-	store_cursor_close(cursor);
-	return rc == -1 ? -1 : out->version > 0;
+	return 1;
 }
 
 static int

@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "log.h"
@@ -36,17 +37,18 @@ read_last(const char *path, const char *labels, struct metrics_last *last)
 	return is_found;
 }
 
-/* Best the store says it, else the run itself, else the one before. */
+/* Best the store says it, else the run itself when it has fetched, else the one
+ * before. */
 static bool
 find_last(const char *path, const char *labels, const struct job *job,
-    const struct store_versions *versions, struct metrics_last *last)
+    const struct metrics_last *known, struct metrics_last *last)
 {
-	if (versions != NULL) {
-		*last = (struct metrics_last){ versions->finished,
-			versions->finished_at_ms };
+	if (known != NULL) {
+		*last = *known;
 		return true;
 	}
-	if (job->state == JOB_COMPLETED && job->has_result) {
+	if (job->state == JOB_COMPLETED && job->has_result &&
+	    strcmp(job->command, JOB_COMMAND_RUN) == 0) {
 		*last = (struct metrics_last){ job->result.version,
 			job->ended_at_ms };
 		return true;
@@ -56,7 +58,7 @@ find_last(const char *path, const char *labels, const struct job *job,
 
 static void
 write_metrics(const struct options *opts, const struct job *job,
-    const struct store_versions *versions)
+    const struct metrics_last *known)
 {
 	const char	   *path = opts->metrics_file;
 	struct metrics_last last;
@@ -67,7 +69,7 @@ write_metrics(const struct options *opts, const struct job *job,
 
 	name = store_place_name(&opts->store);
 	labels = report_labels(name);
-	has_last = find_last(path, labels, job, versions, &last);
+	has_last = find_last(path, labels, job, known, &last);
 	report_metrics(&text, labels, job, has_last ? &last : NULL);
 	if (report_may_replace(path, &err) == -1 ||
 	    report_replace(path, &text, &err) == -1)
@@ -79,12 +81,12 @@ write_metrics(const struct options *opts, const struct job *job,
 
 void
 report_run(const struct options *opts, const struct job *job,
-    const struct store_versions *versions)
+    const struct metrics_last *last)
 {
 	struct error err;
 
 	if (opts->metrics_file != NULL)
-		write_metrics(opts, job, versions);
+		write_metrics(opts, job, last);
 	if (opts->notify_command == NULL)
 		return;
 	stop_renew();

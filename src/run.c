@@ -228,6 +228,7 @@ put_history(struct run *run, bool has_parts, struct store_history *entry,
 		.count = run->count,
 		.has_parts = has_parts,
 		.key = run->seal_key,
+		.fetched_nothing = !run->is_fetch,
 	};
 	struct balance balance = balance_of(run, 0);
 	bson_t	       seal;
@@ -353,18 +354,29 @@ sum_up(struct run *run)
 
 /* A store that has failed is not asked once more. */
 static bool
-wants_versions(const struct run *run, int rc, const struct error *err)
+wants_last(const struct run *run, int rc, const struct error *err)
 {
 	return run->opts->metrics_file != NULL && !run->opts->dry_run &&
 	    (rc == 0 || err->status != STATUS_STORE);
 }
 
+static int
+read_last(struct store *store, struct metrics_last *last, struct error *err)
+{
+	struct store_versions versions;
+
+	if (store_versions_get(store, &versions, err) == -1)
+		return -1;
+	last->version = versions.finished;
+	return seal_last_fetch(store, &versions, &last->at_ms, err);
+}
+
 int
 run_end(struct run *run, int rc, const struct error *err)
 {
-	struct store_versions versions;
-	struct error	      ignored;
-	bool		      has_versions;
+	struct metrics_last last;
+	struct error	    ignored;
+	bool		    has_last;
 
 	log_progress_end();
 	if (rc == 0)
@@ -376,14 +388,13 @@ run_end(struct run *run, int rc, const struct error *err)
 	if (rc == -1 && run->store != NULL)
 		(void)store_end(run->store, &ignored);
 	run_job_end(run, rc, err);
-	has_versions = run->store != NULL && wants_versions(run, rc, err) &&
-	    store_versions_get(run->store, &versions, &ignored) == 0;
+	has_last = run->store != NULL && wants_last(run, rc, err) &&
+	    read_last(run->store, &last, &ignored) == 0;
 	store_close(run->store);
 	seal_key_free(run->seal_key);
 	job_keeper_close(run->keeper);
 	if (!run->opts->dry_run)
-		report_run(run->opts, &run->job,
-		    has_versions ? &versions : NULL);
+		report_run(run->opts, &run->job, has_last ? &last : NULL);
 	job_clear(&run->job);
 	bson_destroy(run->members);
 	free(run);
@@ -430,10 +441,11 @@ int
 run_sync(const struct options *opts, struct run_result *result,
     struct error *err)
 {
-	struct run *run = run_new(opts, "run", result);
+	struct run *run = run_new(opts, JOB_COMMAND_RUN, result);
 	int	    rc;
 
 	run->mode = opts->dry_run ? STORE_DRY : STORE_WRITE;
+	run->is_fetch = true;
 	rc = opts->mode == MODE_BULK ? run_bulk(run, err) : run_api(run, err);
 	return run_end(run, rc, err);
 }

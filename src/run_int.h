@@ -37,6 +37,7 @@ struct run {
 	struct job	      job;
 	struct job_keeper    *keeper;
 	bool		      is_job;
+	bool		      is_fetch; /* of what the upstream has now */
 	int64_t		      next_note_ms; /* monotonic */
 };
 

@@ -168,6 +168,7 @@ struct before {
 	uint8_t *seal; /* heap; NULL: it has none */
 	size_t	 seal_len;
 	int64_t	 version; /* 0: there is none */
+	int64_t	 fetched_at_ms;
 	bool	 is_signed;
 };
 
@@ -204,6 +205,7 @@ read_before(struct store *store, struct before *before, struct error *err)
 	rc = store_history_next(cursor, &entry, err);
 	if (rc == 1) {
 		before->version = entry.version;
+		before->fetched_at_ms = seal_fetched_at(&entry);
 		seal_chain(&entry, before->chain);
 	}
 	if (rc == 1 && seal_parse(entry.seal, entry.seal_len, &seal) == 0) {
@@ -371,6 +373,15 @@ append_keys(const struct seal_input *input, int64_t version, bson_t *seal,
 	return 0;
 }
 
+/* Where no run was before, there is nothing to be told. */
+static void
+append_fetched_at(const struct before *before, bson_t *seal)
+{
+	if (before->fetched_at_ms > 0 && !BSON_APPEND_DATE_TIME(seal,
+	    SEAL_FETCHED_AT, before->fetched_at_ms))
+		xalloc_end();
+}
+
 /* What all before it is digested to, and signed. */
 static void
 append_digest(const struct seal_key *key, const struct store_history *entry,
@@ -411,6 +422,8 @@ seal_make(const struct seal_input *input, const struct store_history *entry,
 		rc = append_keys(input, entry->version, seal, err);
 	if (rc == 0) {
 		append_text(seal, SEAL_PREVIOUS, before.chain);
+		if (input->fetched_nothing)
+			append_fetched_at(&before, seal);
 		if (input->key != NULL)
 			append_text(seal, SEAL_KEY_ID,
 			    seal_key_id(input->key));

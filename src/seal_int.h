@@ -12,6 +12,7 @@
 #define SEAL_DATA	 "Data"
 #define SEAL_KEYS	 "Keys"
 #define SEAL_PREVIOUS	 "Previous"
+#define SEAL_FETCHED_AT	 "FetchedAt"
 #define SEAL_KEY_ID	 "KeyId"
 #define SEAL_DIGEST	 "Digest"
 #define SEAL_SIGNATURE	 "Signature"

@@ -1,6 +1,7 @@
 /* What a seal says, and the digest of its entry; apart from how it is made, for
  * those who only read it. */
 #include <sodium.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "bson_member.h"
@@ -117,6 +118,15 @@ take_key_id(const bson_iter_t *iter, const char **out)
 	return len > 0 && strlen(*out) == len;
 }
 
+static bool
+take_time(const bson_iter_t *iter, int64_t *out)
+{
+	if (!BSON_ITER_HOLDS_DATE_TIME(iter))
+		return false;
+	*out = bson_iter_date_time(iter);
+	return *out > 0;
+}
+
 /* Is it the next member, of that name? */
 static bool
 is_next(bson_iter_t *iter, const char *name)
@@ -136,6 +146,9 @@ seal_parse(const uint8_t *seal, size_t len, struct seal *out)
 	    !BSON_ITER_HOLDS_DOCUMENT(&iter) || !is_next(&iter, SEAL_KEYS) ||
 	    !take_hash(&iter, out->keys) || !is_next(&iter, SEAL_PREVIOUS) ||
 	    !take_hash(&iter, out->previous) || !bson_iter_next(&iter))
+		return -1;
+	if (strcmp(bson_iter_key(&iter), SEAL_FETCHED_AT) == 0 &&
+	    (!take_time(&iter, &out->fetched_at_ms) || !bson_iter_next(&iter)))
 		return -1;
 	if (strcmp(bson_iter_key(&iter), SEAL_KEY_ID) == 0 &&
 	    (!take_key_id(&iter, &out->key_id) || !bson_iter_next(&iter)))
@@ -226,4 +239,35 @@ seal_chain(const struct store_history *entry, char text[HASH_TEXT_BYTES])
 		memcpy(text, seal.digest, HASH_TEXT_BYTES);
 	else
 		seal_digest(entry, text);
+}
+
+int64_t
+seal_fetched_at(const struct store_history *entry)
+{
+	struct seal seal;
+
+	if (seal_parse(entry->seal, entry->seal_len, &seal) == 0 &&
+	    seal.fetched_at_ms > 0)
+		return seal.fetched_at_ms;
+	return entry->synced_at_ms;
+}
+
+int
+seal_last_fetch(struct store *store, const struct store_versions *versions,
+    int64_t *at_ms, struct error *err)
+{
+	struct store_history entry = { .version = versions->finished };
+	uint8_t		    *seal = NULL;
+	int		     rc;
+
+	*at_ms = entry.synced_at_ms = versions->finished_at_ms;
+	if (versions->finished == 0)
+		return 0;
+	rc = store_seal_get(store, versions->finished, &seal, &entry.seal_len,
+	    err);
+	entry.seal = seal;
+	if (rc == 1)
+		*at_ms = seal_fetched_at(&entry);
+	free(seal);
+	return rc == -1 ? -1 : 0;
 }

@@ -13,9 +13,10 @@
 
 /* Bytes of the sentence of a finding. */
 #define MAX_WHAT 200
-/* A record has the time of its run's writes; the clock that a run ends by may
- * have been set back so far meanwhile. */
-#define MAX_CLOCK_STEP_MS (60LL * 60 * 1000)
+/* A record has the time of its run's writes.  So far the clock may have been
+ * set back meanwhile, or be behind that of the run before, which was another
+ * machine's. */
+#define MAX_CLOCK_STEP_MS (5LL * 60 * 1000)
 
 /* Where a record stands, and what it is of. */
 struct place {
@@ -133,7 +134,27 @@ check_data(const struct place *place, struct error *err)
 	return check_hashes(place, hash, err);
 }
 
-/* Was that run finished, and the record written before its end? */
+/*
+ * Can the record have been written then, by that run (NULL: it is not known any
+ * more)?  Where runs follow each other whose clock went back, nobody can tell.
+ */
+static bool
+is_time_of(const struct verify *verify, const struct store_run *run,
+    int64_t at_ms)
+{
+	const struct store_run *before;
+
+	if (at_ms <= 0 || run == NULL)
+		return at_ms > 0;
+	before = run + 1 < verify->runs + verify->n_runs ? run + 1 : NULL;
+	if (before != NULL && before->synced_at_ms >= run->synced_at_ms)
+		return true;
+	return at_ms <= run->synced_at_ms + MAX_CLOCK_STEP_MS &&
+	    (before == NULL ||
+	    at_ms >= before->synced_at_ms - MAX_CLOCK_STEP_MS);
+}
+
+/* Was that run finished, and the record written in it? */
 static int
 check_version(const struct place *place, struct error *err)
 {
@@ -150,11 +171,10 @@ check_version(const struct place *place, struct error *err)
 		    record->version < 1 ? FINDING_DATA : FINDING_UNFINISHED,
 		    what, err);
 	}
-	if (record->updated_at_ms > 0 && (run == NULL ||
-	    record->updated_at_ms <= run->synced_at_ms + MAX_CLOCK_STEP_MS))
+	if (is_time_of(verify, run, record->updated_at_ms))
 		return 0;
-	return found(place, FINDING_DATA, "UpdatedAt is no time before the end"
-	    " of its run", err);
+	return found(place, FINDING_DATA, "UpdatedAt is no time between the end"
+	    " of the run before and that of its own", err);
 }
 
 static int

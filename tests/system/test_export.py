@@ -165,14 +165,52 @@ def test_replaces_its_own(filled, tmp_path, upstream):
     assert rows_of(read(folder)[1]) == live(rows(filled.dump()))
 
 
+# What mongoexport, or somebody's tool, writes.
+ALIKE = ('{"_id":"p1","name":"x"}\n', '{"version":1,"files":[]}\n')
+NO_LINES = (
+    ALIKE[0], '{"_id":"p1","BusinessKey":"p2","Data":{}}\n',
+    '{"_id":"p1","BusinessKey":"p1","Name":"x"}\n',
+    '{"_id":"p1","BusinessKey":"p1x","Data":{}}\n',
+    '{"_id":{"$oid":"65"},"BusinessKey":{"$oid":"65"},"Data":{}}\n',
+    '{"_id":"p1', '{"_id":"\\')
+
+
+@pytest.mark.parametrize("text", NO_LINES)
+def test_leaves_lines_of_others(filled, tmp_path, text):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    path = folder / "TreatmentGroups.ndjson"
+    path.write_text(text)
+    filled.run("export", folder).failed(64, str(path), "is not replaced")
+    assert path.read_text() == text
+
+
+def test_replaces_what_its_index_names(filled, tmp_path):
+    """And, without an index, what begins as its own lines do."""
+    folder = tmp_path / "out"
+    export(filled, folder)
+    (folder / INDEX).unlink()
+    export(filled, folder)
+    path = folder / "TreatmentGroups.ndjson"
+    path.write_text(ALIKE[0])
+    export(filled, folder)
+    assert rows_of(read(folder)[1]) == live(rows(filled.dump()))
+    index = json.loads((folder / INDEX).read_text())
+    del index["collections"]["TreatmentGroups"]
+    (folder / INDEX).write_text(json.dumps(index))
+    path.write_text(ALIKE[0])
+    filled.run("export", folder).failed(64, str(path), "is not replaced")
+
+
 @pytest.mark.parametrize("name", [INDEX, "TreatmentGroups.ndjson"])
-@pytest.mark.parametrize("how", ["text", "link", "folder", "pipe"])
+@pytest.mark.parametrize("how", ["text", "alike", "link", "folder", "pipe"])
 def test_leaves_what_is_not_its_own(filled, tmp_path, name, how):
     folder, other = tmp_path / "out", tmp_path / "other"
     folder.mkdir()
     other.write_text('{"_id":' if name != INDEX else '{"version":')
     path = folder / name
     {"text": lambda: path.write_text('{"resourceType":"Patient"}\n'),
+     "alike": lambda: path.write_text(ALIKE[name == INDEX]),
      "link": lambda: path.symlink_to(other), "folder": path.mkdir,
      "pipe": lambda: os.mkfifo(path)}[how]()
     before = os.lstat(path)

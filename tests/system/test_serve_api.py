@@ -1496,7 +1496,8 @@ def check_state(answer, status, age, synced):
     if status == 503:
         assert found.pop("error") == "The last run is too old."
     assert found == {"status": "ready" if status == 200 else "unready",
-                     "version": 4, "syncedAt": second(synced)}
+                     "version": 4, "syncedAt": second(synced),
+                     "fetchedAt": second(synced)}
 
 
 @pytest.mark.parametrize("query", (

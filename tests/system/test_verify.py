@@ -272,6 +272,12 @@ BEYOND_REPAIR = {
     "time 0": (
         lambda d: d.record("ActivityDefinitions", "a1", UpdatedAt=0),
         [(("ActivityDefinitions", "a1"), "UpdatedAt")]),
+    "time before its run": (
+        lambda d: d.record("TreatmentGroups", "p1", UpdatedAt=1),
+        [(("TreatmentGroups", "p1"), "UpdatedAt")]),
+    "time of a state before its run": (
+        lambda d: d.state("TreatmentGroups", "p1", 2, UpdatedAt=1),
+        [(("TreatmentGroups", "p1", 2), "UpdatedAt")]),
     "raw record gone": (
         lambda d: d.remove("RegulatedAuthorizations", "r2"),
         [(("RegulatedAuthorizations", "r2"), "no record or former state")]),

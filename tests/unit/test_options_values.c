@@ -162,7 +162,7 @@ static const struct {
 	{ "history extra", "history: want nothing", "\"extra\"" },
 	{ "init a b c d e f g", "init: want nothing", "\"a\"" },
 	{ "reconvert PlanDefinitions", "reconvert: want nothing", "" },
-	{ "show", "show: want COLLECTION KEY", "have 0" },
+	{ "show", "show: want COLLECTION KEY", "have none" },
 	{ "show PlanDefinitions", "show: want COLLECTION KEY", "have 1" },
 	{ "show PlanDefinitions a b", "show: want COLLECTION KEY", "have 3" },
 	{ "show Plan-Definition a", "show: want a collection (PlanDefinitions, "

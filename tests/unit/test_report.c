@@ -133,7 +133,7 @@ static const char whole[] =
     "The version of the last finished run; 0: none yet.")
     "nompd_last_version" OF "5\n"
     SECONDS("nompd_last_success_timestamp_seconds",
-    "When the last finished run was published (UTC).")
+    "When the last finished run that fetched was published (UTC).")
     "nompd_last_success_timestamp_seconds" OF "1000000012.345\n"
     "# EOF\n";
 
@@ -326,14 +326,9 @@ assert_last(const char *version, const char *success)
 /* An alert on the age of the last success goes on when the store is away. */
 START_TEST(success_is_kept)
 {
-	struct store_versions versions = {
-		.finished = 5,
-		.finished_at_ms = 1000000002000,
-		.raised = 6,
-		.raised_at_ms = 1000000003000,
-	};
+	struct metrics_last last = { 5, 1000000002000 };
 
-	report_run(&opts, &job, &versions);
+	report_run(&opts, &job, &last);
 	assert_last("5", "1000000002.000");
 	job_clear(&job);
 	make_job(&job, "", STATUS_STORE, 0);
@@ -360,13 +355,29 @@ START_TEST(success_of_its_own)
 }
 END_TEST
 
+/* It has fetched nothing, and the file may tell who has. */
+START_TEST(no_success_of_its_own)
+{
+	struct metrics_last last = { 5, 1000000002000 };
+
+	job.has_result = true;
+	job.result.version = 8;
+	(void)snprintf(job.command, sizeof(job.command), "prune");
+	report_run(&opts, &job, NULL);
+	assert_has_not(read_in_folder("nompd.prom"), "nompd_last_success");
+	report_run(&opts, &job, &last);
+	report_run(&opts, &job, NULL);
+	assert_last("5", "1000000002.000");
+}
+END_TEST
+
 START_TEST(no_success_yet)
 {
-	struct store_versions versions = { 0 };
+	struct metrics_last last = { 0 };
 
 	job_clear(&job);
 	make_job(&job, "job-1", STATUS_HELD, 0);
-	report_run(&opts, &job, &versions);
+	report_run(&opts, &job, &last);
 	assert_has(read_in_folder("nompd.prom"), "\nnompd_last_version"
 	    OF_STORE "0\n");
 	assert_has_not(content, "nompd_last_success");
@@ -536,6 +547,7 @@ main(void)
 	tcase_add_checked_fixture(tests, setup, teardown);
 	tcase_add_test(tests, success_is_kept);
 	tcase_add_test(tests, success_of_its_own);
+	tcase_add_test(tests, no_success_of_its_own);
 	tcase_add_test(tests, no_success_yet);
 	tcase_add_test(tests, replaced_at_once);
 	tcase_add_test(tests, link_stays);

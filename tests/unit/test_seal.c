@@ -92,6 +92,7 @@ END_TEST
 #define SOUND	    "Collections", "{", "}", "Keys", NO_KEYS, "Previous", Z64
 #define D	    "Digest", SEALED
 #define KEY	    "KeyId", "k"
+#define FETCHED(ms) "FetchedAt", BCON_DATE_TIME(ms)
 #define UNSOUND(...) do { \
 	bson_t	   *doc_ = BCON_NEW(__VA_ARGS__); \
 	struct seal seal_; \
@@ -127,6 +128,39 @@ START_TEST(unsound)
 	UNSOUND(SOUND, "KeyId", "", D, "Signature", A64 B64);
 	UNSOUND(SOUND, KEY, D, "Signature", A64);
 	UNSOUND(SOUND, KEY, D, "Signature", A64 B64 "00");
+	UNSOUND(SOUND, FETCHED(1));
+	UNSOUND(SOUND, FETCHED(0), D);
+	UNSOUND(SOUND, FETCHED(1), FETCHED(1), D);
+	UNSOUND(SOUND, D, FETCHED(1));
+	UNSOUND(SOUND, "FetchedAt", BCON_INT64(1), D);
+	UNSOUND(SOUND, KEY, FETCHED(1), D, "Signature", A64 B64);
+}
+END_TEST
+
+START_TEST(fetched)
+{
+	struct store_history entry = { .synced_at_ms = 2000 };
+	struct seal	     seal;
+	bson_t		    *doc = BCON_NEW(SOUND, FETCHED(1000), D);
+
+	ck_assert_int_eq(parse(doc, &seal), 0);
+	ck_assert_int_eq(seal.fetched_at_ms, 1000);
+	ck_assert_int_eq(seal_fetched_at(&entry), 2000);
+	entry.seal = bson_get_data(doc);
+	entry.seal_len = doc->len;
+	ck_assert_int_eq(seal_fetched_at(&entry), 1000);
+	bson_destroy(doc);
+	/* A run that has fetched, and a seal that is none. */
+	doc = BCON_NEW(SOUND, D);
+	entry.seal = bson_get_data(doc);
+	entry.seal_len = doc->len;
+	ck_assert_int_eq(seal_fetched_at(&entry), 2000);
+	bson_destroy(doc);
+	doc = BCON_NEW(FETCHED(1000), SOUND, D);
+	entry.seal = bson_get_data(doc);
+	entry.seal_len = doc->len;
+	ck_assert_int_eq(seal_fetched_at(&entry), 2000);
+	bson_destroy(doc);
 }
 END_TEST
 
@@ -316,7 +350,8 @@ static bson_t *
 seal_run(struct store *store, int64_t version, const struct tally *tallies,
     size_t count, bool has_parts, const bson_t *doc)
 {
-	struct seal_input    input = { store, tallies, count, has_parts, NULL };
+	struct seal_input    input = { .store = store, .tallies = tallies,
+		.count = count, .has_parts = has_parts };
 	struct store_history history = make_entry(doc, NULL);
 	bson_t		    *seal, made;
 
@@ -420,6 +455,7 @@ main(void)
 	tcase_add_checked_fixture(tests, sqlite_set_up, sqlite_tear_down);
 	tcase_add_test(tests, sound);
 	tcase_add_test(tests, unsound);
+	tcase_add_test(tests, fetched);
 	tcase_add_test(tests, entry);
 	tcase_add_test(tests, numbers);
 	tcase_add_test(tests, records);
