@@ -282,7 +282,7 @@ def abort_at(case, step, late=False):
     seen = case.peek()
     KIND.check_unfinished(case.old, seen, case.new)
     assert case.sync.run(*case.args, url=case.url).status == 0
-    stores.check_repaired(case.new, seen, case.peek())
+    stores.check_repaired(case.new, seen, case.peek(), case.old)
     return job.stage
 
 
