@@ -8,6 +8,7 @@
  *	store_open, lease_take,
  *	store_notes_open ..., store_note_put	what outlives a run that dies
  *	store_begin,				reads see one state from here
+ *	store_undo,				that of the last finished run
  *	store_version_raise,
  *	store_collection_make ...		where it may not be there
  *	store_writer_open, _put, _delete, _close	once a collection
@@ -49,9 +50,12 @@ enum store_mode {
 	STORE_WRITE,	/* made when it is not there */
 	STORE_UPDATE,	/* written; an error when it is not there */
 	STORE_READ,	/* an error when it is not there */
-	STORE_DRY,	/* read; one that is not there reads as empty */
+	STORE_DRY,	/* read as a run would; one that is not there reads as
+			 * empty */
 	STORE_PEEK,	/* read as a run would; an error when it is not
 			 * there */
+	STORE_RAW,	/* read as it is, with what unfinished runs have left;
+			 * an error when it is not there */
 };
 
 /*
@@ -81,11 +85,19 @@ int store_lease_check(struct store *store, struct error *err);
 
 /*
  * From here on all reads see one state, and writes may follow.  Who reads
- * (STORE_READ) sees the last finished version exactly, also in the middle of a
- * run and after one that died; only in a store whose states_from is above that
- * version may records be newer, never older.
+ * (not STORE_RAW) sees the last finished version exactly, also in the middle of
+ * a run and after one that died; only in a store whose states_from is above
+ * that version may records be newer, never older.
  */
 int store_begin(struct store *store, struct error *err);
+/*
+ * In a run, after store_begin() and before anything is read: what runs that
+ * died have left becomes what it was before them.  What cannot be undone, in a
+ * store that had no finished run when former states came, or whose states_from
+ * is above its last finished version, is left to store_version_raise().  A
+ * store that was opened to be read is left as it is.
+ */
+int store_undo(struct store *store, struct error *err);
 /*
  * For a store that is only read and stays open: lets the state of
  * store_begin() go, when no cursor is open any more.  The next store_begin()
@@ -122,8 +134,9 @@ int store_versions_get(struct store *store, struct store_versions *out,
 int store_version_raise(struct store *store, int64_t now_ms, int64_t *version,
     struct error *err);
 /*
- * How many records of runs that died have been given this run's version, as
- * they are.  Some of them may be written by this run as well.
+ * How many records of runs that died, which store_undo() had to leave, have
+ * been given this run's version, as they are.  Some of them may be written by
+ * this run as well.
  */
 uint64_t store_adopted(const struct store *store);
 /* Makes raised, raised_at_ms, states_from and horizon those of the store; the
@@ -147,6 +160,10 @@ struct store_run {
 /* The newest one whose version is at most version, and which was published at
  * at_ms or before (INT64_MAX: any).  1 = found, 0 = none, -1 = failed. */
 int store_run_find(struct store *store, int64_t version, int64_t at_ms,
+    struct store_run *out, struct error *err);
+/* The oldest one that was published after after_ms, and at until_ms or before
+ * (INT64_MAX: any).  1 = found, 0 = none, -1 = failed. */
+int store_run_first(struct store *store, int64_t after_ms, int64_t until_ms,
     struct store_run *out, struct error *err);
 
 /*

@@ -136,7 +136,7 @@ look(const struct options *opts, struct verify_counts *counts,
 	char	       holder[MAX_HOLDER_TEXT];
 	int	       rc;
 
-	if (store_open(&opts->store, STORE_PEEK, &store, err) == -1)
+	if (store_open(&opts->store, STORE_RAW, &store, err) == -1)
 		return -1;
 	rc = lease_take(store, NULL, opts->wait_ms, holder, err);
 	if (rc == 0)

@@ -11,17 +11,52 @@
 #include "seal_key.h"
 #include "store.h"
 #include "verify_history.h"
+#include "xalloc.h"
 
-/* verify_found_fn; ctx is the format. */
+/* What a prune takes away while the history is read looks as if it had been
+ * dropped: so often it is read again when a run was published meanwhile. */
+#define MAX_TRIES 5
+
+/* Findings, printed when it is certain that they are some. */
+struct finding {
+	int64_t version;
+	char   *text;
+};
+struct findings {
+	struct finding *list;
+	size_t		count;
+};
+
+/* verify_found_fn */
 static void
-print_finding(void *ctx, int64_t version, const char *text)
+keep_finding(void *ctx, int64_t version, const char *text)
 {
-	const enum output_format *format = ctx;
-	json_t			 *object;
-	char			 *line;
+	struct findings *findings = ctx;
 
-	log_progress_end();
-	if (*format == OUTPUT_TABLE) {
+	findings->list = xrealloc(findings->list,
+	    (findings->count + 1) * sizeof(*findings->list));
+	findings->list[findings->count++] = (struct finding){ version,
+		xstrdup(text) };
+}
+
+static void
+findings_clear(struct findings *findings)
+{
+	size_t i;
+
+	for (i = 0; i < findings->count; i++)
+		free(findings->list[i].text);
+	free(findings->list);
+	*findings = (struct findings){ .count = 0 };
+}
+
+static void
+print_finding(enum output_format format, int64_t version, const char *text)
+{
+	json_t *object;
+	char   *line;
+
+	if (format == OUTPUT_TABLE) {
 		if (version == 0)
 			(void)printf("history: %s\n", text);
 		else
@@ -75,27 +110,73 @@ print_json(const struct verify_history_result *result, bool has_keys)
 	(void)printf(",\"findings\":%" PRIu64 "}\n", result->findings);
 }
 
+/* 1 = a run was published since the store was read, 0 = none. */
+static int
+is_outdated(struct store *store, struct error *err)
+{
+	struct store_versions before, now;
+
+	if (store_versions_get(store, &before, err) == -1 ||
+	    store_end(store, err) == -1 || store_begin(store, err) == -1 ||
+	    store_versions_get(store, &now, err) == -1)
+		return -1;
+	return now.finished != before.finished;
+}
+
+static int
+look(struct store *store, struct verify_history *what,
+    struct findings *findings, struct verify_history_result *result,
+    struct error *err)
+{
+	int i, rc = 1;
+
+	what->store = store;
+	what->found = keep_finding;
+	what->ctx = findings;
+	for (i = 0; rc == 1 && i < MAX_TRIES; i++) {
+		findings_clear(findings);
+		rc = verify_history(what, result, err);
+		if (rc == 0 && findings->count > 0)
+			rc = is_outdated(store, err);
+	}
+	return rc == -1 ? -1 : 0;
+}
+
+static int
+print_result(const struct options *opts, const struct findings *findings,
+    const struct verify_history_result *result, bool has_keys,
+    struct error *err)
+{
+	size_t i;
+
+	log_progress_end();
+	for (i = 0; i < findings->count; i++)
+		print_finding(opts->format, findings->list[i].version,
+		    findings->list[i].text);
+	if (opts->format == OUTPUT_JSON)
+		print_json(result, has_keys);
+	else
+		print_table(result, has_keys);
+	return command_flush(err);
+}
+
 static int
 verify(const struct options *opts, struct store *store,
     const struct seal_keys *keys, struct error *err)
 {
-	enum output_format	     format = opts->format;
+	struct findings		     findings = { .count = 0 };
 	struct verify_history_result result;
 	struct verify_history	     what = {
-		.store = store,
 		.keys = keys,
 		.head = opts->head,
-		.found = print_finding,
-		.ctx = &format,
 	};
+	int rc;
 
-	if (verify_history(&what, &result, err) == -1)
-		return -1;
-	if (opts->format == OUTPUT_JSON)
-		print_json(&result, keys != NULL);
-	else
-		print_table(&result, keys != NULL);
-	if (command_flush(err) == -1)
+	rc = look(store, &what, &findings, &result, err);
+	if (rc == 0)
+		rc = print_result(opts, &findings, &result, keys != NULL, err);
+	findings_clear(&findings);
+	if (rc == -1)
 		return -1;
 	return result.findings == 0 ? 0 : error_set(err, STATUS_FINDINGS,
 	    "store %s: %" PRIu64 " finding%s in the history; see nompd-sync(1),"

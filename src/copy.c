@@ -72,7 +72,7 @@ open_stores(struct copy *copy, struct error *err)
 	if (strcmp(store_name(copy->from), store_name(copy->to)) == 0)
 		return refuse_same(copy, err);
 	if (take_leases(copy, err) == -1 ||
-	    store_open(&opts->to, STORE_DRY, &copy->held, err) == -1 ||
+	    store_open(&opts->to, STORE_RAW, &copy->held, err) == -1 ||
 	    store_begin(copy->from, err) == -1 ||
 	    store_begin(copy->held, err) == -1)
 		return -1;

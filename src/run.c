@@ -60,6 +60,13 @@ run_open_update(struct run *run, struct error *err)
 	return run_open(run, err);
 }
 
+int
+run_begin(struct run *run, struct error *err)
+{
+	return store_begin(run->store, err) == -1 ? -1 :
+	    store_undo(run->store, err);
+}
+
 void
 run_add(struct run *run, enum collection collection)
 {
@@ -431,7 +438,7 @@ run_api(struct run *run, struct error *err)
 	    stage_finish(run->stage, REIMBURSEMENT_GROUPS, err) == -1)
 		return -1;
 	/* What is to be done, raw and converted; still nothing is written. */
-	if (store_begin(run->store, err) == -1 || run_plan(run, 0, err) == -1)
+	if (run_begin(run, err) == -1 || run_plan(run, 0, err) == -1)
 		return -1;
 	/* Guard, version, raw, outputs, history; then all is visible. */
 	return run_apply(run, err);
@@ -462,7 +469,7 @@ run_reconvert(const struct options *opts, struct run_result *result,
 	/* There is nothing to convert in a store that is not there. */
 	rc = run_open_update(run, err);
 	if (rc == 0)
-		rc = store_begin(run->store, err);
+		rc = run_begin(run, err);
 	if (rc == 0)
 		rc = run_restage(run, err);
 	if (rc != -1)

@@ -239,7 +239,7 @@ run_export(struct run *run, struct bulk *bulk, struct error *err)
 	    bulk_stage(bulk, run->tallies, &run->count, err) == -1)
 		return -1;
 	/* What is to be done, raw and converted; still nothing is written. */
-	if (store_begin(run->store, err) == -1 ||
+	if (run_begin(run, err) == -1 ||
 	    run_plan(run, 0, err) == -1 || convert(run, bulk, err) == -1)
 		return -1;
 	run_add_member(run, HISTORY_BULK, bulk_note(bulk));

@@ -50,6 +50,8 @@ int run_open(struct run *run, struct error *err);
 int run_open_update(struct run *run, struct error *err);
 /* Adds one of the five collections. */
 void run_add(struct run *run, enum collection collection);
+/* store_begin() for a run: it finds what the last finished one has left. */
+int run_begin(struct run *run, struct error *err);
 /* The history entry gets a member of that name, which is copied. */
 void run_add_member(struct run *run, const char *name, const bson_t *member);
 /*

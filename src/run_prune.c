@@ -35,29 +35,6 @@ struct prune {
 	struct store_pruned  wanted; /* what goes, counted beforehand */
 };
 
-/*
- * Lowers *version below the runs, up to it, that were published after at_ms.
- * An entry from the future, by a clock that was wrong, says nothing.
- */
-static int
-leave_young(const struct prune *prune, int64_t at_ms, int64_t *version,
-    struct error *err)
-{
-	struct store_run found = { .version = *version + 1 };
-	int		 rc;
-
-	do {
-		rc = store_run_find(prune->run->store, found.version - 1,
-		    INT64_MAX, &found, err);
-		if (rc == 1 && found.synced_at_ms > at_ms &&
-		    found.synced_at_ms <= prune->now_ms)
-			*version = found.version - 1;
-		if (stop_check(STATUS_STORE, err) == -1)
-			return -1;
-	} while (rc == 1);
-	return rc;
-}
-
 /* The newest version up to which all runs are that old; 0: none, and so it is
  * for an age below 0. */
 static int
@@ -66,17 +43,23 @@ find_age(const struct prune *prune, int64_t age_ms, int64_t *version,
 {
 	struct store	*store = prune->run->store;
 	int64_t		 at_ms = prune->now_ms - age_ms;
-	struct store_run found = { 0 };
+	struct store_run found = { 0 }, young;
+	int		 rc;
 
 	*version = 0;
 	if (age_ms < 0)
 		return 0;
 	if (store_run_find(store, INT64_MAX, at_ms, &found, err) == -1)
 		return -1;
-	/* One from the past must not take those before it along. */
-	if (leave_young(prune, at_ms, &found.version, err) == -1 ||
-	    store_run_find(store, found.version, INT64_MAX, &found, err) ==
-	    -1)
+	/* One from the past must not take those before it along, unless they
+	 * are from the future, by a clock that was wrong, which says
+	 * nothing. */
+	rc = store_run_first(store, at_ms, prune->now_ms, &young, err);
+	if (rc == -1)
+		return -1;
+	if (rc == 1 && young.version <= found.version &&
+	    store_run_find(store, young.version - 1, INT64_MAX, &found,
+	    err) == -1)
 		return -1;
 	*version = found.version;
 	return 0;
@@ -317,7 +300,7 @@ do_prune(struct prune *prune, struct error *err)
 	struct store_versions versions;
 
 	if (run_open_update(run, err) == -1 ||
-	    store_begin(run->store, err) == -1 ||
+	    run_begin(run, err) == -1 ||
 	    store_versions_get(run->store, &versions, err) == -1)
 		return -1;
 	prune->now_ms = clock_now_ms();

@@ -222,7 +222,7 @@ run_repair(const struct options *opts, const struct verify_counts *found,
 	repair.canonical = json_canonical_new();
 	rc = run_open_update(run, err);
 	if (rc == 0)
-		rc = store_begin(run->store, err);
+		rc = run_begin(run, err);
 	if (rc == 0)
 		rc = mend(&repair, err);
 	rc = run_end(run, rc, err);

@@ -197,7 +197,7 @@ go_back(struct run *run, char ***names, struct error *err)
 {
 	/* Nothing of one that is not there can be told. */
 	if (run_open_update(run, err) == -1 ||
-	    store_begin(run->store, err) == -1 ||
+	    run_begin(run, err) == -1 ||
 	    check_target(run, err) == -1 ||
 	    store_collections_get(run->store, names, err) == -1 ||
 	    restore_store(run, *names, err) == -1 ||

@@ -91,6 +91,13 @@ store_begin(struct store *store, struct error *err)
 }
 
 int
+store_undo(struct store *store, struct error *err)
+{
+	return store->is_writer ? store_named(store, store->ops->undo(store,
+	    err), err) : 0;
+}
+
+int
 store_end(struct store *store, struct error *err)
 {
 	return store_named(store, store->ops->end(store, err), err);

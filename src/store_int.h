@@ -17,6 +17,7 @@ struct store_ops {
 	int (*lease_check)(struct store *store, struct error *err);
 	int (*begin)(struct store *store, struct error *err);
 	int (*end)(struct store *store, struct error *err);
+	int (*undo)(struct store *store, struct error *err);
 	bool (*is_replaced)(struct store *store);
 	int (*versions_get)(struct store *store, struct store_versions *out,
 	    struct error *err);
@@ -26,6 +27,8 @@ struct store_ops {
 	    const struct store_versions *versions, struct error *err);
 	int (*run_find)(struct store *store, int64_t version, int64_t at_ms,
 	    struct store_run *out, struct error *err);
+	int (*run_first)(struct store *store, int64_t after_ms,
+	    int64_t until_ms, struct store_run *out, struct error *err);
 	/* Brings the layout up to date, under the lease: 0 = it is, 1 = begun.
 	 * Then the front fills in json_hash, and upgrade_end follows. */
 	int (*upgrade_begin)(struct store *store, struct error *err);

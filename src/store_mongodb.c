@@ -8,9 +8,11 @@
  * exactly (store_mongodb_view.c).
  *
  * What a run that died has left behind is at a version that no history entry
- * has.  The next run gives such records its own version
- * (store_mongodb_strays.c): readers of a store from before there were states
- * may have asked for that version's changes before they came.
+ * has.  The next run undoes it before it does anything else
+ * (store_mongodb_undo.c).  Where there are no former states of it, in a store
+ * from before there were any, it gives such records its own version
+ * (store_mongodb_strays.c): readers of that store may have asked for their
+ * version's changes before they came.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -154,11 +156,13 @@ const struct store_ops store_mongodb_ops = {
 	.lease_check = mongodb_lease_check,
 	.begin = mongodb_begin,
 	.end = mongodb_end,
+	.undo = store_mongodb_undo,
 	.is_replaced = mongodb_is_replaced,
 	.versions_get = store_mongodb_versions_get,
 	.version_raise = store_mongodb_version_raise,
 	.versions_set = store_mongodb_versions_set,
 	.run_find = store_mongodb_run_find,
+	.run_first = store_mongodb_run_first,
 	.upgrade_begin = store_mongodb_upgrade_begin,
 	.upgrade_end = store_mongodb_upgrade_end,
 	.extras_get = store_mongodb_extras_get,

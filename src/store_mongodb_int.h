@@ -26,6 +26,8 @@
 #define SEAL	     "Seal"
 /* The version up to which history entries were pruned (SyncMetadata). */
 #define PRUNED_TO    "PrunedTo"
+/* The member of a former state whose record was restored from it. */
+#define STATE_UNDONE "Undone"
 
 /* The layout that this program writes (the mark's SchemaVersion); it reads
  * those before it. */
@@ -217,6 +219,11 @@ int store_mongodb_adopt_strays(struct store_mongodb *store, const char *name,
  * mends the former states that such runs have left. */
 int store_mongodb_adopt_unscanned(struct store_mongodb *store,
     struct error *err);
+/* store_mongodb_undo.c; as store_undo(). */
+int store_mongodb_undo(struct store *base, struct error *err);
+/* Are the former states there of all that runs have written since the last
+ * finished one? */
+bool store_mongodb_can_undo(const struct store_versions *versions);
 /* 1 = a collection has strays, 0 = none has. */
 int store_mongodb_has_strays(struct store_mongodb *store, struct error *err);
 
@@ -248,6 +255,8 @@ int store_mongodb_counts_get(struct store *base, const char *collection,
     struct store_counts *out, struct error *err);
 int store_mongodb_run_find(struct store *base, int64_t version, int64_t at_ms,
     struct store_run *out, struct error *err);
+int store_mongodb_run_first(struct store *base, int64_t after_ms,
+    int64_t until_ms, struct store_run *out, struct error *err);
 int store_mongodb_seal_get(struct store *base, int64_t version, uint8_t **seal,
     size_t *len, struct error *err);
 int store_mongodb_history_open(struct store *base, int64_t limit,
@@ -288,6 +297,8 @@ int store_mongodb_writer_close(struct store_writer *base, struct error *err);
  */
 int store_mongodb_save_states(struct store_mongodb *store,
     const char *collection, const bson_t *keys, struct error *err);
+/* Only states whose records were not restored from them. */
+void store_mongodb_select_kept(bson_t *selector);
 /* The _id of a former state; heap, for the caller to clear. */
 void store_mongodb_state_id(struct buf *id, const char *collection,
     int64_t version, const char *key, size_t len);
@@ -319,7 +330,7 @@ struct view_question {
 	bool	    by_version;
 	int64_t	    since; /* only what is above it */
 	bool	    with_deleted;
-	bool	    without_data; /* only what counts need */
+	bool	    without_data; /* only what counts and scans need */
 };
 /* The version that is to be shown; -1: what is there, whatever it is. */
 int64_t store_mongodb_shown(const struct store_mongodb *store);

@@ -35,15 +35,45 @@ select_entries(bson_t *selector, int64_t version)
 	mongodb_where(selector, "Version", "$lte", version);
 }
 
+/* The same, one by one: a run would undo what one that died has left of it. */
+static int
+count_shown(struct store_mongodb *store, const char *name, int64_t version,
+    int64_t shown, struct store_pruned *out, struct error *err)
+{
+	struct view_question   question = { .collection = name,
+		  .with_deleted = true, .without_data = true };
+	struct mongodb_cursor *cursor;
+	const bson_t	      *doc;
+	int64_t		       found;
+	int		       rc;
+
+	cursor = store_mongodb_view_open(store, &question, shown);
+	while ((rc = store_mongodb_view_next(cursor, &doc, err)) == 1) {
+		found = mongodb_number(doc, "Version");
+		if (!mongodb_is_true(doc, "IsDeleted") || found > version)
+			continue;
+		out->tombstones++;
+		if (found > out->horizon)
+			out->horizon = found;
+	}
+	store_mongodb_cursor_close(&cursor->base);
+	return rc;
+}
+
 /* How many tombstones of a collection go, and the version of the newest. */
 static int
 count_tombstones(struct store_mongodb *store, const char *name,
     int64_t version, struct store_pruned *out, struct error *err)
 {
 	bson_t	selector, opts, doc;
-	int64_t count, newest;
-	int	rc;
+	int64_t count, newest, shown = store_mongodb_shown(store);
+	int	rc = 0;
 
+	if (shown != -1)
+		rc = store_mongodb_view_has_states(store, name, shown, err);
+	if (rc != 0)
+		return rc == -1 ? -1 : count_shown(store, name, version, shown,
+		    out, err);
 	select_tombstones(&selector, version);
 	if (mongodb_count(store, name, &selector, &count, err) == -1)
 		return -1;

@@ -13,14 +13,14 @@
 #define STATE_BATCH 20000
 
 /* The index that has all that outlines ask for.  Each run sees to it that it is
- * there. */
+ * there; who reads may find it gone, and then does without it. */
 static void
 hint_outline(const struct store_mongodb *store, const char *collection,
     bson_t *opts)
 {
 	char *hint;
 
-	if (store->layout < SCHEMA_STATES)
+	if (!store_mongodb_writes(store) || store->layout < SCHEMA_STATES)
 		return;
 	hint = xasprintf("%s_Outline", collection);
 	store_mongodb_must(BSON_APPEND_UTF8(opts, "hint", hint));
@@ -40,9 +40,7 @@ scan_outline(struct store_mongodb *store, const char *collection,
 	mongodb_show_only(&opts, names);
 	store_mongodb_must(BSON_APPEND_INT32(&opts, "batchSize",
 	    STATE_BATCH));
-	/* A writer knows that it is there. */
-	if (store_mongodb_writes(store))
-		hint_outline(store, collection, &opts);
+	hint_outline(store, collection, &opts);
 	return mongodb_find(store, collection, &selector, &opts);
 }
 
@@ -51,12 +49,20 @@ store_mongodb_state_open(struct store *base, const char *collection,
     struct store_cursor **out, struct error *err)
 {
 	struct store_mongodb *store = (struct store_mongodb *)base;
+	int64_t		      shown = store_mongodb_shown(store);
+	struct view_question  question = { .with_deleted = true,
+		 .without_data = true };
 
 	*out = NULL;
 	/* A dry run as well: it tells what a run would do. */
 	if (!store->has_finished &&
 	    store_mongodb_read_finished(store, err) == -1)
 		return -1;
+	if (shown != -1) {
+		question.collection = collection;
+		*out = &store_mongodb_view_open(store, &question, shown)->base;
+		return 0;
+	}
 	*out = &scan_outline(store, collection, (const char *const[]){ "_id",
 	    "IsDeleted", "ContentHash", "Version", NULL })->base;
 	return 0;
@@ -73,7 +79,8 @@ store_mongodb_state_next(struct store_cursor *base, struct store_state *state,
 	size_t		       len;
 	int		       rc;
 
-	rc = mongodb_next(cursor, &doc, err);
+	rc = cursor->view != NULL ? store_mongodb_view_next(cursor, &doc,
+	    err) : mongodb_next(cursor, &doc, err);
 	if (rc == 0)
 		words_add(&store->scanned,
 		    mongoc_collection_get_name(cursor->collection));
@@ -236,7 +243,7 @@ store_mongodb_record_open(struct store *base, const char *collection,
 }
 
 /* In a view those that versions up to it have replaced; what a run that is not
- * finished has left is none of them. */
+ * finished has left is none of them, undone or not. */
 int
 store_mongodb_states_open(struct store *base, const char *collection,
     const char *key, size_t len, struct store_cursor **out, struct error *err)
@@ -257,6 +264,7 @@ store_mongodb_states_open(struct store *base, const char *collection,
 	    "BusinessKey", -1, key, (int)len)));
 	if (shown != -1)
 		mongodb_where(&selector, "ReplacedIn", "$lte", shown);
+	store_mongodb_select_kept(&selector);
 	store_mongodb_read_options(store, &opts);
 	store_mongodb_must(BSON_APPEND_DOCUMENT_BEGIN(&opts, "sort", &sort) &&
 	    BSON_APPEND_INT32(&sort, "Collection", 1) &&

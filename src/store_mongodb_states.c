@@ -33,6 +33,16 @@ store_mongodb_state_id(struct buf *id, const char *collection, int64_t version,
 	buf_append(id, key, len);
 }
 
+void
+store_mongodb_select_kept(bson_t *selector)
+{
+	bson_t mark;
+
+	store_mongodb_must(BSON_APPEND_DOCUMENT_BEGIN(selector, STATE_UNDONE,
+	    &mark) && BSON_APPEND_BOOL(&mark, "$exists", false) &&
+	    bson_append_document_end(selector, &mark));
+}
+
 static int
 fail_unbalanced(const struct saver *saver, int64_t written, struct error *err)
 {
@@ -250,6 +260,8 @@ select_unfinished(const struct store_mongodb *store, const char *collection,
 	store_mongodb_must(BSON_APPEND_UTF8(selector, "Collection",
 	    collection));
 	store_mongodb_select_unfinished(store, "ReplacedIn", selector);
+	/* Of what was undone who reads may still be in need. */
+	store_mongodb_select_kept(selector);
 }
 
 /* All the rest is replaced by this run's version, or that of a later one. */

@@ -90,6 +90,44 @@ store_mongodb_run_find(struct store *base, int64_t version, int64_t at_ms,
 	return 1;
 }
 
+/* What was published since store_begin() is none of what is read, nor what a
+ * run has written of its entry. */
+static void
+select_begun(const struct store_mongodb *store, bson_t *selector)
+{
+	if (store->has_begun && store->mode != STORE_RAW)
+		mongodb_where(selector, "Version", "$lte",
+		    store->begun.finished);
+}
+
+int
+store_mongodb_run_first(struct store *base, int64_t after_ms, int64_t until_ms,
+    struct store_run *out, struct error *err)
+{
+	struct store_mongodb *store = (struct store_mongodb *)base;
+	bson_t		      selector, opts, doc, range;
+	int		      rc;
+
+	bson_init(&selector);
+	select_begun(store, &selector);
+	store_mongodb_must(BSON_APPEND_DOCUMENT_BEGIN(&selector, "SyncedAt",
+	    &range) && BSON_APPEND_DATE_TIME(&range, "$gt", after_ms) &&
+	    (until_ms == INT64_MAX ||
+	    BSON_APPEND_DATE_TIME(&range, "$lte", until_ms)) &&
+	    bson_append_document_end(&selector, &range));
+	store_mongodb_read_options(store, &opts);
+	mongodb_sort_by(&opts, "Version", 1, NULL);
+	mongodb_show_only(&opts, (const char *const[]){ "Version", "SyncedAt",
+	    NULL });
+	rc = mongodb_find_one(store, HISTORY, &selector, &opts, &doc, err);
+	if (rc != 1)
+		return rc;
+	out->version = mongodb_number(&doc, "Version");
+	out->synced_at_ms = mongodb_time(&doc, "SyncedAt");
+	bson_destroy(&doc);
+	return 1;
+}
+
 /* Adds a version that is above all before it. */
 static void
 add_finished(struct store_mongodb *store, int64_t version)
@@ -183,6 +221,7 @@ store_mongodb_history_open(struct store *base, int64_t limit,
 
 	(void)err;
 	bson_init(&selector);
+	select_begun(store, &selector);
 	store_mongodb_read_options(store, &opts);
 	mongodb_sort_by(&opts, "Version", -1, NULL);
 	store_mongodb_must(BSON_APPEND_INT64(&opts, "limit", limit));
@@ -299,6 +338,7 @@ store_mongodb_history_parts_open(struct store *base, struct store_cursor **out,
 
 	(void)err;
 	bson_init(&selector);
+	select_begun(store, &selector);
 	store_mongodb_read_options(store, &opts);
 	store_mongodb_must(BSON_APPEND_DOCUMENT_BEGIN(&opts, "sort", &sort));
 	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)

@@ -60,14 +60,18 @@ struct mongodb_view {
 	struct sqlite_keys   *given;
 };
 
+/* What a run would undo, a dry run does not see; what it would not, it does. */
 int64_t
 store_mongodb_shown(const struct store_mongodb *store)
 {
+	const struct store_versions *begun = &store->begun;
+
 	if (store->base.view != 0)
 		return store->base.view;
-	return store->mode == STORE_READ && store->has_begun &&
-	    store->begun.states_from <= store->begun.finished ?
-	    store->begun.finished : -1;
+	if (!store->has_begun || store->mode == STORE_RAW)
+		return -1;
+	return store_mongodb_can_undo(begun) || (store->mode == STORE_READ &&
+	    begun->states_from <= begun->finished) ? begun->finished : -1;
 }
 
 static void
@@ -76,7 +80,7 @@ show_counts(const struct view_question *question, const char *key,
 {
 	if (question->without_data)
 		mongodb_show_only(opts, (const char *const[]){ key, "Version",
-		    "IsDeleted", NULL });
+		    "IsDeleted", "ContentHash", NULL });
 }
 
 struct mongodb_cursor *

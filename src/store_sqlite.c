@@ -414,6 +414,15 @@ sqlite_begin(struct store *base, struct error *err)
 	return store->mode == STORE_READ ? choose_shown(store, err) : 0;
 }
 
+/* A run that died was a transaction, of which nothing is left. */
+static int
+sqlite_undo(struct store *base, struct error *err)
+{
+	(void)base;
+	(void)err;
+	return 0;
+}
+
 static int
 sqlite_end(struct store *base, struct error *err)
 {
@@ -513,11 +522,13 @@ const struct store_ops store_sqlite_ops = {
 	.lease_check = sqlite_lease_check,
 	.begin = sqlite_begin,
 	.end = sqlite_end,
+	.undo = sqlite_undo,
 	.is_replaced = sqlite_is_replaced,
 	.versions_get = store_sqlite_versions_get,
 	.version_raise = sqlite_version_raise,
 	.versions_set = sqlite_versions_set,
 	.run_find = store_sqlite_run_find,
+	.run_first = store_sqlite_run_first,
 	.upgrade_begin = store_sqlite_upgrade_begin,
 	.upgrade_end = store_sqlite_upgrade_end,
 	.extras_get = store_sqlite_extras_get,

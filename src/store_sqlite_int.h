@@ -70,6 +70,8 @@ int store_sqlite_outline_open(struct store *base, const char *collection,
     struct store_cursor **out, struct error *err);
 int store_sqlite_outline_next(struct store_cursor *base,
     struct store_outline *outline, struct error *err);
+int store_sqlite_run_first(struct store *base, int64_t after_ms,
+    int64_t until_ms, struct store_run *out, struct error *err);
 int store_sqlite_run_find(struct store *base, int64_t version, int64_t at_ms,
     struct store_run *out, struct error *err);
 int store_sqlite_seal_get(struct store *base, int64_t version, uint8_t **seal,

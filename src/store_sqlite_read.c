@@ -372,20 +372,19 @@ store_sqlite_counts_get(struct store *base, const char *collection,
 	return rc == -1 ? -1 : 0;
 }
 
-int
-store_sqlite_run_find(struct store *base, int64_t version, int64_t at_ms,
-    struct store_run *out, struct error *err)
+/* query has two numbers to be filled in. */
+static int
+find_run(struct store_sqlite *store, const char *query, int64_t first,
+    int64_t second, struct store_run *out, struct error *err)
 {
-	struct store_sqlite *store = (struct store_sqlite *)base;
-	sqlite3_stmt	    *statement;
-	int		     rc;
+	sqlite3_stmt *statement;
+	int	      rc;
 
-	if (sqlite_kept_lend(&store->kept, store->db, &statement, err,
-	    "SELECT Version, SyncedAt FROM SyncHistory WHERE Version <= ?1"
-	    " AND SyncedAt <= ?2 ORDER BY Version DESC LIMIT 1") == -1)
+	if (sqlite_kept_lend(&store->kept, store->db, &statement, err, "%s",
+	    query) == -1)
 		return -1;
-	bind_number(statement, 1, version);
-	bind_number(statement, 2, at_ms);
+	bind_number(statement, 1, first);
+	bind_number(statement, 2, second);
 	rc = sqlite_db_step(statement, err);
 	if (rc == 1) {
 		out->version = sqlite3_column_int64(statement, 0);
@@ -393,6 +392,24 @@ store_sqlite_run_find(struct store *base, int64_t version, int64_t at_ms,
 	}
 	sqlite_kept_return(&store->kept, statement);
 	return rc;
+}
+
+int
+store_sqlite_run_find(struct store *base, int64_t version, int64_t at_ms,
+    struct store_run *out, struct error *err)
+{
+	return find_run((struct store_sqlite *)base, "SELECT Version, SyncedAt"
+	    " FROM SyncHistory WHERE Version <= ?1 AND SyncedAt <= ?2"
+	    " ORDER BY Version DESC LIMIT 1", version, at_ms, out, err);
+}
+
+int
+store_sqlite_run_first(struct store *base, int64_t after_ms, int64_t until_ms,
+    struct store_run *out, struct error *err)
+{
+	return find_run((struct store_sqlite *)base, "SELECT Version, SyncedAt"
+	    " FROM SyncHistory WHERE SyncedAt > ?1 AND SyncedAt <= ?2"
+	    " ORDER BY Version LIMIT 1", after_ms, until_ms, out, err);
 }
 
 int

@@ -25,6 +25,15 @@ store_run_find(struct store *store, int64_t version, int64_t at_ms,
 }
 
 int
+store_run_first(struct store *store, int64_t after_ms, int64_t until_ms,
+    struct store_run *out, struct error *err)
+{
+	*out = (struct store_run){ 0 };
+	return store_named(store, store->ops->run_first(store, after_ms,
+	    until_ms, out, err), err);
+}
+
+int
 store_states_open(struct store *store, const char *collection,
     const char *key, size_t len, struct store_cursor **out, struct error *err)
 {

@@ -3,6 +3,7 @@ import re
 
 import pytest
 
+import stores
 from conftest import FILLED, KIND, folder_upstream
 from stores import check_killed, check_repaired, copy_store, summary
 from upstream import activity, authorization, plan
@@ -29,8 +30,9 @@ def changing(bare, filled_store):
     return url, run
 
 
-def test_every_lost_write_is_noticed(bare, changing):
+def test_every_lost_write_is_noticed(bare, filled_store, changing):
     url, run = changing
+    old = summary(stores.dump(filled_store))
     ended = run()
     assert ended.status == 0
     writes = WRITES.findall(ended.err)
@@ -53,7 +55,7 @@ def test_every_lost_write_is_noticed(bare, changing):
         if KIND.name == "sqlite":
             assert seen.version == new.version - 1
         assert bare.run(url=url).status == 0
-        check_repaired(new, seen, summary(KIND.peek(bare.store)))
+        check_repaired(new, seen, summary(KIND.peek(bare.store)), old)
 
 
 def test_nothing_of_it_is_seen(bare, filled_store, changing):

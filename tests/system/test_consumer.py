@@ -165,7 +165,6 @@ class World:
         before = self.finished
         self.model.run(*self.upstream.resources(), let_through=True)
         self.finished = self.model.version
-        self.adopt(before)
         for collection in PATHS:
             self.states[collection, self.model.version] = {
                 key: Item(model.decode(row.data), row.version)
@@ -173,12 +172,6 @@ class World:
             self.changes[collection] += sum(
                 row.version > before
                 for (c, _), row in self.model.rows.items() if c == collection)
-
-    def adopt(self, before):
-        """What has a version that was never published gets the run's."""
-        for where, row in self.model.rows.items():
-            if row.version > before:
-                self.model.rows[where] = row._replace(version=self.finished)
 
     def next_run(self):
         """Some are killed before one ends; each shows the old or the new."""
@@ -219,15 +212,16 @@ class World:
             self.kills[is_published] += 1
 
     def take_unfinished(self):
-        """What a killed run may leave is where the next one begins."""
+        """Whatever killed runs have left, the next one begins at what the
+        last finished one has."""
         seen = self.sync.dump()
         old = Summary(
             {where: Record(where[1], row.data, row.version,
                            int(row.deleted), None, row.hash)
              for where, row in self.model.rows.items()},
-            self.model.version, len(seen.history), self.finished)
-        KIND.check_unfinished(old, summary(seen))
-        self.model.rows = rows(seen)
+            self.finished, len(seen.history), self.finished)
+        most = self.model.version + 1 - self.finished
+        KIND.check_unfinished(old, summary(seen), most=most)
         self.model.version = seen.version
 
     def check_full_lists(self):

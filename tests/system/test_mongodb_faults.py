@@ -64,7 +64,7 @@ def lists(number, count):
 class Reader:
     """A consumer that keeps a copy of all collections by what has changed
     since the version it knows.  It reads as nompd-serve does: the version
-    first, and then the records above the one that it knew."""
+    first, and then what it had above the one that the copy knew."""
 
     def __init__(self):
         self.version = 0
@@ -73,7 +73,7 @@ class Reader:
     def poll(self, trial):
         version = max(trial.finished(), default=0)
         assert version >= self.version
-        self.copy.update(trial.records({"Version": {"$gt": self.version}}))
+        self.copy.update(trial.changes(self.version, version))
         self.version = version
 
 
@@ -129,6 +129,16 @@ class Trial:
                     found["ContentHash"])
                 for name in model.COLLECTIONS
                 for found in self.database[name].find(selector)}
+
+    def changes(self, since, version):
+        """Above since, as the version had it: a run may have rewritten some
+        of the records by now."""
+        bounds = {"$gt": since, "$lte": version}
+        return {**self.records({"Version": bounds}), **{
+            (found["Collection"], found["BusinessKey"]): (
+                found["Data"].raw, found["IsDeleted"], found["ContentHash"])
+            for found in self.database.RecordHistory.find(
+                {"Version": bounds, "ReplacedIn": {"$gt": version}})}}
 
     def twins(self):
         with contextlib.closing(sqlite3.connect(self.twin)) as database:

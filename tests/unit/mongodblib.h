@@ -298,4 +298,12 @@ mongodb_age_lease(void)
 	    "{'$set':{'ExpiresAt':{'$date':{'$numberLong':'0'}}}}");
 }
 
+/* What a run that was held up has written when the next one was finished: the
+ * state of what was there is gone, if there was any. */
+#define LATE \
+	"{'_id':'d','BusinessKey':'d','Data':{'n':2},'Version':" \
+	"{'$numberLong':'2'},'IsDeleted':false,'UpdatedAt':" \
+	"{'$date':{'$numberLong':'5'}},'ContentHash':'02020202020202020202" \
+	"02020202020202020202020202020202020202020202'}"
+
 #endif

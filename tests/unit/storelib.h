@@ -88,6 +88,7 @@ begin_run(int64_t now_ms, int64_t *version)
 
 	take_lease(store);
 	CHECK(store_begin(store, &err));
+	CHECK(store_undo(store, &err));
 	scan(store);
 	CHECK(store_version_raise(store, now_ms, version, &err));
 	return store;

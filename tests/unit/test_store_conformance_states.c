@@ -60,9 +60,9 @@ START_TEST(died_run_leaves_none)
 	write_run(only_a, NULL, 4, false);
 	write_run(only_b, NULL, 5, false);
 	write_run(only_a, NULL, 6, true);
-	/* b is live again as a run that died has left it, or it is not. */
+	/* b is a tombstone, as it was. */
 	states_are(NULL, backend()->has_undo ? "a:1>2 a:2>3 b:1>2" :
-	    "a:1>3 a:3>6 b:1>3 b:3>6-");
+	    "a:1>3 a:3>6 b:1>3");
 }
 END_TEST
 
@@ -176,6 +176,46 @@ START_TEST(run_found)
 	run_is(store, INT64_MAX, 999, 0);
 	run_is(store, INT64_MAX, 1000, 1);
 	run_is(store, 1, 1000, 1);
+	store_close(store);
+}
+END_TEST
+
+static void
+first_is(struct store *store, int64_t after_ms, int64_t until_ms,
+    int64_t expected)
+{
+	struct store_run run;
+	int		 rc;
+
+	rc = store_run_first(store, after_ms, until_ms, &run, &err);
+	ck_assert_msg(rc == (expected != 0), "%s", err.text);
+	ck_assert_int_eq(run.version, expected);
+	ck_assert_int_eq(run.synced_at_ms, expected == 0 ? 0 :
+	    expected == 3 ? 500 : 1000 * expected);
+}
+
+/* The third one has a clock that was set back. */
+START_TEST(first_run_found)
+{
+	struct store *store;
+	int64_t	      version;
+
+	for (version = 0; version < 4;) {
+		store = begin_run(0, &version);
+		put_history(store, version, version == 3 ? 500 :
+		    1000 * version);
+		CHECK(store_publish(store, &err));
+		store_close(store);
+	}
+	store = open_store(STORE_READ);
+	CHECK(store_begin(store, &err));
+	first_is(store, 0, INT64_MAX, 1);
+	first_is(store, 999, 1000, 1);
+	first_is(store, 1000, INT64_MAX, 2);
+	first_is(store, 2000, INT64_MAX, 4);
+	first_is(store, 400, 900, 3);
+	first_is(store, 2000, 3999, 0);
+	first_is(store, 4000, INT64_MAX, 0);
 	store_close(store);
 }
 END_TEST
@@ -531,6 +571,7 @@ main(void)
 	tcase_add_test(tests, state_has_all_fields);
 	tcase_add_test(tests, states_copied);
 	tcase_add_test(tests, run_found);
+	tcase_add_test(tests, first_run_found);
 	tcase_add_test(tests, seals);
 	tcase_add_test(tests, outlines);
 	tcase_add_loop_test(tests, hashes_given, 0, 2);

@@ -108,6 +108,7 @@ past_write(int64_t *version)
 	store = open_store(STORE_WRITE);
 	take_lease(store);
 	CHECK(store_begin(store, &err));
+	CHECK(store_undo(store, &err));
 	CHECK(plan_collection(stage, store, &tally, &err));
 	CHECK(store_version_raise(store, 7, version, &err));
 	ck_assert_int_lt(*version, PAST_VERSIONS);
