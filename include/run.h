@@ -2,6 +2,7 @@
 #ifndef NOMPD_RUN_H
 #define NOMPD_RUN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "error.h"
@@ -54,11 +55,14 @@ struct run_repaired {
 	int64_t hashes; /* records that got other ones */
 	int64_t outputs;
 	int64_t indexes;
+	bool	is_proven; /* raw records are those that were sealed; else
+			    * outputs were left as they are */
 };
 struct verify_counts;
 /*
  * A run that makes again what can be derived of what was found (verify.h):
- * hashes of records from their Data, outputs from the raw records, indexes.
+ * hashes of records from their Data, outputs from the raw records, indexes.  -1
+ * (STATUS_HELD): the guard held it.
  */
 int run_repair(const struct options *opts, const struct verify_counts *found,
     struct run_repaired *repaired, struct error *err);

@@ -3,7 +3,8 @@
  * as digests, chained to the entry before it and, with a key, signed.  It is a
  * BSON document; of what its digests are made: nompd-store(7), SEALED HISTORY.
  *
- *	{ Collections: { NAME: { Live, Deleted, Digest, Data }, ... },
+ *	{ Collections: { NAME: { Live, Deleted, Digest, Data, Unproven },
+ *	    ... },
  *	  Keys, Previous, FetchedAt, KeyId, Digest, Signature }
  */
 #ifndef NOMPD_SEAL_H
@@ -30,10 +31,24 @@ struct seal_numbers {
 	char	records[HASH_TEXT_BYTES]; /* Digest: over all records */
 	char	data[HASH_TEXT_BYTES];	  /* Data: over what consumers hold;
 					   * empty: it has none */
+	bool	is_unproven; /* a repair has found other records than the run
+			      * before it had left, and the numbers are those
+			      * that the run had */
 };
 /* The same of the collection as it is, in one pass over its outline. */
 int seal_numbers_make(struct store *store, const char *collection,
     struct seal_numbers *out, struct error *err);
+/*
+ * The same, record by record, in ascending byte order of their keys: for
+ * records that are not, or not all, in the store as it is.  seal_scan_end()
+ * fills *out and frees scan.
+ */
+struct seal_scan;
+struct store_outline;
+struct seal_scan *seal_scan_new(const char *collection);
+void seal_scan_add(struct seal_scan *scan,
+    const struct store_outline *outline);
+void seal_scan_end(struct seal_scan *scan, struct seal_numbers *out);
 /* From a seal of len bytes (NULL: there is none): 1 = *out is filled, 0 = it
  * says nothing of that collection, or is not sound. */
 int seal_numbers_get(const uint8_t *seal, size_t len, const char *collection,
@@ -92,9 +107,12 @@ struct seal_input {
 /*
  * Makes the seal of the run's entry, of which all else is filled in and which
  * is not put into the store yet.  A collection that the run has not written to
- * keeps the numbers that the entry before it has; a run that prunes or repairs,
- * or one that died since, may have written to all of them.  Warns when that
- * entry was signed and this one is not.  The caller destroys *seal in any case.
+ * keeps the numbers that the entry before it has; a run that prunes, or one
+ * that died since, may have written to all of them.  A repair leaves records
+ * that differ from these numbers unproven: they keep them until a run has
+ * written to the collection, or compared all of it with its source.  Warns
+ * when that entry was signed and this one is not.  The caller destroys *seal in
+ * any case.
  */
 int seal_make(const struct seal_input *input,
     const struct store_history *entry, bson_t *seal, struct error *err);

@@ -13,6 +13,7 @@ struct tally {
 	bool	    is_output;	/* converted, not fetched */
 	bool	    is_merged;	/* what is not in the list stays */
 	bool	    is_restored; /* from the store, as it was: neither */
+	bool	    is_remade;	/* an output that is made again, as it was */
 	bool	    is_aside;	/* no data of the upstream: not guarded, not
 				 * in the result */
 

@@ -1,7 +1,7 @@
 /*
  * Is all in a store as it must be?  Everything is computed again from what the
  * store has: hashes, keys, versions and key lists, former states, outputs, the
- * digests of the last seal.  (nompd-store(7), INVARIANTS)
+ * digests of the seals.  (nompd-store(7), INVARIANTS)
  */
 #ifndef NOMPD_VERIFY_H
 #define NOMPD_VERIFY_H
@@ -17,6 +17,7 @@ struct verify_counts {
 	int64_t states;	 /* former ones */
 	int64_t entries; /* of the history */
 	int64_t findings[FINDING__MAX];
+	int64_t raw; /* of the findings: of what outputs are made from */
 };
 
 /* All findings of these counts. */

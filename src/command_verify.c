@@ -9,6 +9,7 @@
 #include "json_quote.h"
 #include "lease.h"
 #include "run.h"
+#include "seal_key.h"
 #include "store.h"
 #include "store_place.h"
 #include "verify.h"
@@ -160,7 +161,7 @@ is_mendable(const struct verify_counts *counts)
 
 static int
 repair(const struct options *opts, struct verify_counts *counts,
-    struct error *err)
+    struct run_repaired *out, struct error *err)
 {
 	struct run_repaired repaired;
 
@@ -176,7 +177,23 @@ repair(const struct options *opts, struct verify_counts *counts,
 		    ", outputs %" PRId64 ", indexes %" PRId64 "\n",
 		    repaired.version, repaired.hashes, repaired.outputs,
 		    repaired.indexes);
+	*out = repaired;
 	return look(opts, counts, err);
+}
+
+/* The repair signs its entry: what it could not do then is said before. */
+static int
+check_key(const struct options *opts, struct error *err)
+{
+	struct seal_key *key = NULL;
+	int		 rc;
+
+	if (!opts->repair || opts->seal_key_file == NULL)
+		return 0;
+	rc = seal_key_read(opts->seal_key_file, &key, err);
+	seal_key_free(key);
+	return rc == -1 ? error_prefix(err, "verify --repair signs the entry of"
+	    " the repair, and needs the private key") : 0;
 }
 
 static int
@@ -193,16 +210,18 @@ fail_findings(const struct options *opts, int64_t found, struct error *err)
 int
 command_verify(const struct options *opts, struct error *err)
 {
+	struct run_repaired  repaired = { .is_proven = true };
 	struct verify_counts counts;
 	int		     i;
 
 	if (opts->with_history)
 		return command_verify_history(opts, err);
-	if (look(opts, &counts, err) == -1)
+	if (check_key(opts, err) == -1 || look(opts, &counts, err) == -1)
 		return -1;
-	for (i = 0; i < MAX_REPAIRS && opts->repair && is_mendable(&counts);
-	    i++) {
-		if (repair(opts, &counts, err) == -1)
+	/* What is not proven now is no better for a repair more. */
+	for (i = 0; i < MAX_REPAIRS && opts->repair && repaired.is_proven &&
+	    is_mendable(&counts); i++) {
+		if (repair(opts, &counts, &repaired, err) == -1)
 			return -1;
 	}
 	if (verify_findings(&counts) == 0)

@@ -16,14 +16,16 @@
 /* What a prune takes away while the history is read looks as if it had been
  * dropped: so often it is read again when a run was published meanwhile. */
 #define MAX_TRIES 5
+/* So many are listed; the others are counted. */
+#define MAX_LISTED ((size_t)10000)
 
 /* Findings, printed when it is certain that they are some. */
-struct finding {
+struct kept {
 	int64_t version;
 	char   *text;
 };
 struct findings {
-	struct finding *list;
+	struct kept *list;
 	size_t		count;
 };
 
@@ -33,9 +35,11 @@ keep_finding(void *ctx, int64_t version, const char *text)
 {
 	struct findings *findings = ctx;
 
+	if (findings->count == MAX_LISTED)
+		return;
 	findings->list = xrealloc(findings->list,
 	    (findings->count + 1) * sizeof(*findings->list));
-	findings->list[findings->count++] = (struct finding){ version,
+	findings->list[findings->count++] = (struct kept){ version,
 		xstrdup(text) };
 }
 

@@ -15,11 +15,11 @@ is_all(struct max_delete max_delete)
 	return max_delete.is_percent && max_delete.value >= ALL_PERCENT;
 }
 
-/* Of outputs their raw records are judged. */
+/* Of outputs their raw records are judged, where there are some. */
 static bool
 is_judged(const struct tally *tally)
 {
-	return !tally->is_output && !tally->is_aside;
+	return tally->is_remade || (!tally->is_output && !tally->is_aside);
 }
 
 /* The upstream, or the version to go back to, has nothing although there is
@@ -51,6 +51,7 @@ describe(const struct tally *tally, struct max_delete max_delete, char *text,
 		(void)snprintf(text + len, size - len, "%s: %s, the store"
 		    " holds %" PRIu64 " live ones\n", tally->name,
 		    tally->is_restored ? "that version has no record of it" :
+		    tally->is_remade ? "its raw records give none" :
 		    "the upstream gave no usable record", tally->live);
 	else
 		(void)snprintf(text + len, size - len, "%s: %" PRIu64 " of %"
@@ -97,6 +98,10 @@ guard_check(const struct tally *tallies, size_t count,
 	if (text[0] == '\0')
 		return 0;
 	advise(tallies, count, value, sizeof(value));
+	if (tallies[0].is_remade)
+		return error_set(err, STATUS_HELD, "the guard held the repair;"
+		    " no output was written\n%sif the raw records are right,"
+		    " --max-delete %s lets this repair through", text, value);
 	return error_set(err, STATUS_HELD, "the guard held the run; nothing"
 	    " was written\n%ssee what would be deleted with --dry-run --plan;"
 	    " if %s, --max-delete %s lets this run through", text,

@@ -54,7 +54,7 @@ const struct option_row option_rows[] = {
 	    "with -, on standard error." },
 	{ "--max-delete", "NOMPD_MAX_DELETE", " N|N%", "20%",
 	    options_set_max_delete,
-	    FOR_RUN | FOR_ROLLBACK,
+	    FOR_RUN | FOR_ROLLBACK | FOR_VERIFY,
 	    "Hold a run that would delete more than 10 records and more than "
 	    "this share of a collection; a plain number: more than this many "
 	    "records.  100% lets everything through." },

@@ -8,15 +8,15 @@
 #include "balance.h"
 #include "clock.h"
 #include "collection.h"
+#include "guard.h"
 #include "hash.h"
 #include "history.h"
 #include "json_canonical.h"
 #include "log.h"
-#include "run_int.h"
+#include "repair_int.h"
 #include "stop.h"
 #include "store_int.h"
 #include "upsert.h"
-#include "verify.h"
 #include "words.h"
 #include "xalloc.h"
 
@@ -88,7 +88,7 @@ mend_records(struct repair *repair, struct store_writer *writer,
 }
 
 static int
-mend_collection(struct repair *repair, const char *collection, int64_t now_ms,
+mend_collection(struct repair *repair, const char *collection,
     struct error *err)
 {
 	struct store	    *store = repair->run->store;
@@ -98,8 +98,7 @@ mend_collection(struct repair *repair, const char *collection, int64_t now_ms,
 
 	if (store_records_open(store, collection, true, &cursor, err) == -1)
 		return -1;
-	rc = store_writer_open(store, collection, repair->run->result->version,
-	    now_ms, &writer, err);
+	rc = store_writer_open(store, collection, 0, 0, &writer, err);
 	if (rc == 0) {
 		rc = mend_records(repair, writer, collection, cursor, err);
 		if (rc == 0)
@@ -113,7 +112,7 @@ mend_collection(struct repair *repair, const char *collection, int64_t now_ms,
 
 /* The hashes of all records. */
 static int
-mend_hashes(struct repair *repair, int64_t now_ms, struct error *err)
+mend_hashes(struct repair *repair, struct error *err)
 {
 	char **names, **name;
 	int    rc = 0;
@@ -123,14 +122,18 @@ mend_hashes(struct repair *repair, int64_t now_ms, struct error *err)
 	if (store_collections_get(repair->run->store, &names, err) == -1)
 		return -1;
 	for (name = names; rc == 0 && *name != NULL; name++)
-		rc = mend_collection(repair, *name, now_ms, err);
+		rc = mend_collection(repair, *name, err);
 	words_free(names);
 	return rc;
 }
 
-/* The outputs as reconvert makes them; by then all hashes are true. */
+/*
+ * What is to be done to the outputs, as reconvert finds it out; by now all
+ * hashes are true.  The guard judges them, for there is no other list that it
+ * could look at.
+ */
 static int
-mend_outputs(struct repair *repair, const struct balance *balance,
+plan_outputs(struct repair *repair, struct balance *balance,
     struct error *err)
 {
 	struct run   *run = repair->run;
@@ -138,17 +141,48 @@ mend_outputs(struct repair *repair, const struct balance *balance,
 	size_t	      i;
 	int	      rc;
 
+	run_add(run, TREATMENT_GROUPS);
+	run_add(run, REIMBURSEMENT_GROUPS);
+	balance->count = run->count;
 	rc = run_restage(run, err);
 	if (rc != -1)
 		rc = run_convert(run, rc == 0, err);
 	if (rc == -1 || run_plan(run, 0, err) == -1 ||
 	    balance_plan(balance, err) == -1)
 		return -1;
-	run_stage(run, JOB_STAGE_WRITING);
 	for (i = 0; i < run->count; i++) {
 		tally = &run->tallies[i];
+		tally->is_remade = true;
 		if (tally->list == TREATMENT_GROUPS)
 			tally->unresolved = run->unresolved;
+	}
+	return guard_check(run->tallies, run->count, run->opts->max_delete,
+	    err);
+}
+
+static int
+restore_outputs(struct repair *repair, struct error *err)
+{
+	size_t i;
+
+	for (i = 0; i < repair->run->count; i++) {
+		if (repair_restore(repair->run, &repair->run->tallies[i],
+		    err) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+write_outputs(struct repair *repair, const struct balance *balance,
+    struct error *err)
+{
+	struct run   *run = repair->run;
+	struct tally *tally;
+	size_t	      i;
+
+	for (i = 0; i < run->count; i++) {
+		tally = &run->tallies[i];
 		if (upsert_collection(run->stage, run->store, tally,
 		    run->result->version, balance->now_ms, err) == -1)
 			return -1;
@@ -187,19 +221,23 @@ mend(struct repair *repair, struct error *err)
 		.now_ms = now_ms,
 	};
 
-	run_stage(run, JOB_STAGE_WRITING);
-	if (run_take_version(run, now_ms, err) == -1 ||
-	    mend_indexes(repair, err) == -1 ||
-	    mend_hashes(repair, now_ms, err) == -1)
+	/* Data is as it is, whatever its hashes; of a repair that ends here
+	 * they stay, or are as before. */
+	if (mend_indexes(repair, err) == -1 || mend_hashes(repair, err) == -1 ||
+	    repair_prove(run->store, repair->found,
+	    &repair->repaired->is_proven, err) == -1)
 		return -1;
-	if (repair->found->findings[FINDING_OUTPUT] > 0) {
-		run_add(run, TREATMENT_GROUPS);
-		run_add(run, REIMBURSEMENT_GROUPS);
-		balance.count = run->count;
-		balance.version = run->result->version;
-		if (mend_outputs(repair, &balance, err) == -1)
-			return -1;
-	}
+	if (repair->repaired->is_proven &&
+	    repair->found->findings[FINDING_OUTPUT] > 0 &&
+	    (plan_outputs(repair, &balance, err) == -1 ||
+	    restore_outputs(repair, err) == -1))
+		return -1;
+	run_stage(run, JOB_STAGE_WRITING);
+	if (run_take_version(run, now_ms, err) == -1)
+		return -1;
+	balance.version = run->result->version;
+	if (run->count > 0 && write_outputs(repair, &balance, err) == -1)
+		return -1;
 	add_member(repair);
 	return run_publish(run, err);
 }

@@ -10,6 +10,7 @@
 #include "history.h"
 #include "log.h"
 #include "past.h"
+#include "rollback_seal.h"
 #include "run_int.h"
 #include "stop.h"
 #include "words.h"
@@ -17,9 +18,10 @@
 
 /* What of a collection goes into its list. */
 struct restore {
-	struct run    *run;
-	struct tally  *tally;
-	struct hasher *hasher;
+	struct run	 *run;
+	struct tally	 *tally;
+	struct hasher	 *hasher;
+	struct seal_scan *scan;
 };
 
 /* Is it a finished version whose records can be told? */
@@ -102,6 +104,23 @@ restore_one(const struct restore *restore, const struct store_record *record,
 	return stage_add(restore->run->stage, restore->tally->list, &doc, err);
 }
 
+static void
+scan_record(const struct restore *restore, const struct store_record *record)
+{
+	struct store_outline outline = {
+		.key = record->key,
+		.len = record->len,
+		.version = record->version,
+		.is_deleted = record->is_deleted,
+	};
+
+	memcpy(outline.hash, record->hash, sizeof(outline.hash));
+	memcpy(outline.json_hash, record->json_hash,
+	    sizeof(outline.json_hash));
+	seal_scan_add(restore->scan, &outline);
+}
+
+/* Tombstones are a part of the seal, and of nothing else. */
 static int
 restore_all(const struct restore *restore, struct store_cursor *cursor,
     struct error *err)
@@ -110,7 +129,10 @@ restore_all(const struct restore *restore, struct store_cursor *cursor,
 	int		    rc;
 
 	while ((rc = store_record_next(cursor, &record, err)) == 1) {
-		if (stop_check(STATUS_STORE, err) == -1 ||
+		if (stop_check(STATUS_STORE, err) == -1)
+			return -1;
+		scan_record(restore, &record);
+		if (!record.is_deleted &&
 		    restore_one(restore, &record, err) == -1)
 			return -1;
 	}
@@ -120,24 +142,29 @@ restore_all(const struct restore *restore, struct store_cursor *cursor,
 
 /* Stages the records of a collection that were live then. */
 static int
-restore_collection(struct run *run, struct tally *tally, struct error *err)
+restore_collection(struct run *run, struct tally *tally,
+    const struct rollback_seal *seal, struct error *err)
 {
 	struct restore	     restore = { .run = run, .tally = tally };
+	struct seal_numbers  numbers;
 	struct store_cursor *cursor;
 	int		     rc;
 
 	log_progress("reading: %s of version %" PRId64, tally->name,
 	    run->opts->to_version);
 	store_view(run->store, run->opts->to_version);
-	rc = store_records_open(run->store, tally->name, false, &cursor, err);
+	rc = store_records_open(run->store, tally->name, true, &cursor, err);
 	store_view(run->store, 0);
 	if (rc == -1)
 		return -1;
 	restore.hasher = hasher_new();
+	restore.scan = seal_scan_new(tally->name);
 	rc = restore_all(&restore, cursor, err);
+	seal_scan_end(restore.scan, &numbers);
 	hasher_free(restore.hasher);
 	store_cursor_close(cursor);
-	return rc;
+	return rc == -1 ? -1 : rollback_seal_check(seal, tally->name,
+	    &numbers, err);
 }
 
 /* The next tally is that of the collection; NULL: there is no list for it. */
@@ -162,21 +189,35 @@ add_tally(struct run *run, const char *name, struct error *err)
 
 /* All collections; but what was put aside is no version of anything. */
 static int
-restore_store(struct run *run, char *const *names, struct error *err)
+restore_names(struct run *run, char *const *names,
+    const struct rollback_seal *seal, struct error *err)
 {
 	struct tally *tally;
 	size_t	      i;
 
-	run_stage(run, JOB_STAGE_COMPARING);
 	for (i = 0; names[i] != NULL; i++) {
 		if (strcmp(names[i], COLLECTION_QUARANTINE) == 0)
 			continue;
 		tally = add_tally(run, names[i], err);
 		if (tally == NULL ||
-		    restore_collection(run, tally, err) == -1)
+		    restore_collection(run, tally, seal, err) == -1)
 			return -1;
 	}
 	return 0;
+}
+
+static int
+restore_store(struct run *run, char *const *names, struct error *err)
+{
+	struct rollback_seal *seal;
+	int		      rc;
+
+	run_stage(run, JOB_STAGE_COMPARING);
+	rc = rollback_seal_read(run->store, run->opts->to_version, &seal, err);
+	if (rc == 0)
+		rc = restore_names(run, names, seal, err);
+	rollback_seal_free(seal);
+	return rc;
 }
 
 static void

@@ -1,166 +1,17 @@
-/* How a seal is made. */
-#include <endian.h>
+/* How a seal is made; of what a collection's part of it is: seal_scan.c. */
 #include <inttypes.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "buf.h"
-#include "collection.h"
 #include "feed.h"
 #include "history.h"
 #include "log.h"
 #include "seal_int.h"
-#include "stop.h"
 #include "store.h"
 #include "tally.h"
 #include "words.h"
 #include "xalloc.h"
-
-/* Of an unsigned 64-bit number. */
-#define MAX_DECIMAL_DIGITS 20
-
-/* The digests of a collection while it is read.  Both grow with the records, so
- * that they are libcrypto's, and are fed a record at a time. */
-struct scan {
-	struct hasher	    *records;
-	struct hasher	    *data;
-	bool		     has_data;
-	size_t		     type_len; /* bytes of a key before the id */
-	struct buf	     text;     /* of one record */
-	struct seal_numbers *out;
-};
-
-/* As feed_number() does it. */
-static void
-append_number(struct buf *text, int64_t number)
-{
-	uint64_t bytes = htobe64((uint64_t)number);
-
-	buf_append(text, &bytes, sizeof(bytes));
-}
-
-static void
-append_bytes(struct buf *text, const char *data, size_t len)
-{
-	append_number(text, (int64_t)len);
-	buf_append(text, data, len);
-}
-
-static void
-add_record(struct scan *scan, const struct store_outline *outline)
-{
-	struct buf *text = &scan->text;
-
-	text->len = 0;
-	append_bytes(text, outline->key, outline->len);
-	append_number(text, outline->version);
-	append_number(text, outline->is_deleted);
-	append_bytes(text, outline->hash, strlen(outline->hash));
-	hash_add(scan->records, text->data, text->len);
-}
-
-/* buf_print() would take as long as all else. */
-static void
-append_decimal(struct buf *text, uint64_t number)
-{
-	char   digits[MAX_DECIMAL_DIGITS];
-	size_t at = sizeof(digits);
-
-	do {
-		digits[--at] = (char)('0' + number % 10);
-		number /= 10;
-	} while (number > 0);
-	buf_append(text, digits + at, sizeof(digits) - at);
-}
-
-/* The line of an item; consumers know a resource by its id alone, without the
- * type that stands before it in the key. */
-static void
-add_item(struct scan *scan, const struct store_outline *outline)
-{
-	size_t	    type_len = outline->len > scan->type_len ?
-		scan->type_len : 0;
-	struct buf *text = &scan->text;
-
-	text->len = 0;
-	append_decimal(text, outline->len - type_len);
-	buf_append_byte(text, ' ');
-	buf_append(text, outline->key + type_len, outline->len - type_len);
-	buf_append_byte(text, ' ');
-	/* Versions are above 0. */
-	append_decimal(text, (uint64_t)outline->version);
-	buf_append_byte(text, ' ');
-	buf_append(text, outline->json_hash, strlen(outline->json_hash));
-	buf_append_byte(text, '\n');
-	hash_add(scan->data, text->data, text->len);
-}
-
-static void
-scan_record(struct scan *scan, const struct store_outline *outline)
-{
-	add_record(scan, outline);
-	if (outline->is_deleted) {
-		scan->out->deleted++;
-		return;
-	}
-	scan->out->live++;
-	if (outline->json_hash[0] == '\0')
-		scan->has_data = false;
-	if (scan->has_data)
-		add_item(scan, outline);
-}
-
-static void
-scan_begin(struct scan *scan, const char *collection)
-{
-	scan->records = hasher_new();
-	scan->data = hasher_new();
-	scan->has_data = collection_is_served(collection);
-	if (collection_is_extra(collection))
-		scan->type_len = strlen(collection) + strlen("/");
-	hash_begin(scan->records);
-	hash_begin(scan->data);
-}
-
-static void
-scan_end(struct scan *scan)
-{
-	uint8_t hash[HASH_BYTES];
-
-	hash_end(scan->records, hash);
-	hash_format(hash, scan->out->records);
-	hash_end(scan->data, hash);
-	if (scan->has_data)
-		hash_format(hash, scan->out->data);
-	hasher_free(scan->records);
-	hasher_free(scan->data);
-	buf_clear(&scan->text);
-}
-
-int
-seal_numbers_make(struct store *store, const char *collection,
-    struct seal_numbers *out, struct error *err)
-{
-	struct scan	     scan = { .out = out };
-	struct store_cursor *cursor;
-	struct store_outline outline;
-	int		     rc;
-
-	*out = (struct seal_numbers){ 0 };
-	if (store_outline_open(store, collection, &cursor, err) == -1)
-		return -1;
-	scan_begin(&scan, collection);
-	while ((rc = store_outline_next(cursor, &outline, err)) == 1 &&
-	    (rc = stop_check(STATUS_STORE, err)) == 0) {
-		scan_record(&scan, &outline);
-		log_progress("sealing: %s %" PRId64, collection,
-		    out->live + out->deleted);
-	}
-	store_cursor_close(cursor);
-	scan_end(&scan);
-	return rc;
-}
 
 /* The entry before: its digest, and its seal. */
 struct before {
@@ -172,21 +23,23 @@ struct before {
 	bool	 is_signed;
 };
 
-/* Does the run's entry tell of what is in no tally? */
+/* What is made: the run, and what is known of it beside its tallies. */
+struct making {
+	const struct seal_input *input;
+	struct before		 before;
+	bool			 is_repair;
+	bool			 is_loose; /* what is in no tally may have
+					    * gone */
+};
+
+/* Does the run's entry say that? */
 static bool
-has_more(const struct store_history *entry)
+has_member(const struct store_history *entry, const char *name)
 {
 	bson_iter_t iter;
 
-	if (!bson_iter_init_from_data(&iter, entry->tallies,
-	    entry->tallies_len))
-		return true;
-	while (bson_iter_next(&iter)) {
-		if (strcmp(bson_iter_key(&iter), HISTORY_PRUNE) == 0 ||
-		    strcmp(bson_iter_key(&iter), HISTORY_REPAIR) == 0)
-			return true;
-	}
-	return false;
+	return bson_iter_init_from_data(&iter, entry->tallies,
+	    entry->tallies_len) && bson_iter_find(&iter, name);
 }
 
 static int
@@ -218,23 +71,59 @@ read_before(struct store *store, struct before *before, struct error *err)
 	return rc == -1 ? -1 : 0;
 }
 
-/* Did the run write to it? */
-static bool
-is_written(const struct seal_input *input, const char *collection)
+static const struct tally *
+find_tally(const struct seal_input *input, const char *collection)
 {
-	const struct tally *tally;
-	size_t		    i;
+	size_t i;
+
+	for (i = 0; i < input->count; i++) {
+		if (strcmp(input->tallies[i].name, collection) == 0)
+			return &input->tallies[i];
+	}
+	return NULL;
+}
+
+/* Did the run write to it?  Where the numbers are of an earlier entry it is
+ * enough that all records were compared with what they come from. */
+static bool
+is_written(const struct making *making, const char *collection,
+    const struct seal_numbers *old)
+{
+	const struct tally *tally = find_tally(making->input, collection);
 
 	/* Records of runs that died have this run's version now. */
-	if (store_adopted(input->store) > 0)
+	if (store_adopted(making->input->store) > 0)
 		return true;
-	for (i = 0; i < input->count; i++) {
-		tally = &input->tallies[i];
-		if (strcmp(tally->name, collection) == 0)
-			return tally->added + tally->updated +
-			    tally->deleted > 0;
+	return tally != NULL && (tally->added + tally->updated +
+	    tally->deleted > 0 || (old->is_unproven && !tally->is_merged));
+}
+
+/* The numbers that the seal has of a collection. */
+static int
+find_numbers(const struct making *making, const char *collection,
+    struct seal_numbers *out, struct error *err)
+{
+	struct seal_numbers old;
+	bool		    has_old, is_written_to;
+
+	has_old = seal_numbers_get(making->before.seal,
+	    making->before.seal_len, collection, &old) == 1;
+	is_written_to = is_written(making, collection, &old);
+	*out = old;
+	if (has_old && !is_written_to && !making->is_repair &&
+	    (!making->is_loose || old.is_unproven))
+		return 0;
+	if (seal_numbers_make(making->input->store, collection, out, err) ==
+	    -1)
+		return -1;
+	/* What a repair makes of records leaves the digest as it was: else
+	 * they were others before, and nobody knows by whose hand. */
+	if (making->is_repair && has_old && !is_written_to &&
+	    strcmp(out->records, old.records) != 0) {
+		*out = old;
+		out->is_unproven = true;
 	}
-	return false;
+	return 0;
 }
 
 static void
@@ -245,15 +134,13 @@ append_text(bson_t *doc, const char *name, const char *text)
 }
 
 static int
-append_collection(const struct seal_input *input, const struct before *before,
-    const char *collection, bson_t *collections, struct error *err)
+append_collection(const struct making *making, const char *collection,
+    bson_t *collections, struct error *err)
 {
 	struct seal_numbers numbers;
 	bson_t		    member;
 
-	if ((is_written(input, collection) || seal_numbers_get(before->seal,
-	    before->seal_len, collection, &numbers) == 0) &&
-	    seal_numbers_make(input->store, collection, &numbers, err) == -1)
+	if (find_numbers(making, collection, &numbers, err) == -1)
 		return -1;
 	if (!BSON_APPEND_DOCUMENT_BEGIN(collections, collection, &member) ||
 	    !BSON_APPEND_INT64(&member, SEAL_LIVE, numbers.live) ||
@@ -262,26 +149,28 @@ append_collection(const struct seal_input *input, const struct before *before,
 	append_text(&member, SEAL_RECORDS, numbers.records);
 	if (numbers.data[0] != '\0')
 		append_text(&member, SEAL_DATA, numbers.data);
+	if (numbers.is_unproven &&
+	    !BSON_APPEND_BOOL(&member, SEAL_UNPROVEN, true))
+		xalloc_end();
 	if (!bson_append_document_end(collections, &member))
 		xalloc_end();
 	return 0;
 }
 
 static int
-append_collections(const struct seal_input *input,
-    const struct before *before, bson_t *seal, struct error *err)
+append_collections(const struct making *making, bson_t *seal,
+    struct error *err)
 {
 	bson_t	collections;
 	char  **names, **name;
 	int	rc = 0;
 
-	if (store_collections_get(input->store, &names, err) == -1)
+	if (store_collections_get(making->input->store, &names, err) == -1)
 		return -1;
 	if (!BSON_APPEND_DOCUMENT_BEGIN(seal, SEAL_COLLECTIONS, &collections))
 		xalloc_end();
 	for (name = names; rc == 0 && *name != NULL; name++)
-		rc = append_collection(input, before, *name, &collections,
-		    err);
+		rc = append_collection(making, *name, &collections, err);
 	if (!bson_append_document_end(seal, &collections))
 		xalloc_end();
 	words_free(names);
@@ -408,32 +297,34 @@ int
 seal_make(const struct seal_input *input, const struct store_history *entry,
     bson_t *seal, struct error *err)
 {
-	struct before before;
-	int	      rc;
+	struct making  making = { .input = input };
+	struct before *before = &making.before;
+	int	       rc;
 
 	bson_init(seal);
-	if (read_before(input->store, &before, err) == -1)
+	if (read_before(input->store, before, err) == -1)
 		return -1;
-	/* A run between that died may have taken away what is in no tally. */
-	if (has_more(entry) || entry->version != before.version + 1)
-		before.seal_len = 0;
-	rc = append_collections(input, &before, seal, err);
+	making.is_repair = has_member(entry, HISTORY_REPAIR);
+	/* A prune between that died leaves nothing but a gap. */
+	making.is_loose = has_member(entry, HISTORY_PRUNE) ||
+	    entry->version != before->version + 1;
+	rc = append_collections(&making, seal, err);
 	if (rc == 0)
 		rc = append_keys(input, entry->version, seal, err);
 	if (rc == 0) {
-		append_text(seal, SEAL_PREVIOUS, before.chain);
+		append_text(seal, SEAL_PREVIOUS, before->chain);
 		if (input->fetched_nothing)
-			append_fetched_at(&before, seal);
+			append_fetched_at(before, seal);
 		if (input->key != NULL)
 			append_text(seal, SEAL_KEY_ID,
 			    seal_key_id(input->key));
 		append_digest(input->key, entry, seal);
-		if (input->key == NULL && before.is_signed)
+		if (input->key == NULL && before->is_signed)
 			log_warn("version %" PRId64 ": its history entry is not"
 			    " signed, and the one before it is;"
 			    " --seal-key-file names the key",
 			    entry->version);
 	}
-	free(before.seal);
+	free(before->seal);
 	return rc;
 }

@@ -10,6 +10,7 @@
 #define SEAL_DELETED	 "Deleted"
 #define SEAL_RECORDS	 "Digest"
 #define SEAL_DATA	 "Data"
+#define SEAL_UNPROVEN	 "Unproven"
 #define SEAL_KEYS	 "Keys"
 #define SEAL_PREVIOUS	 "Previous"
 #define SEAL_FETCHED_AT	 "FetchedAt"

@@ -61,14 +61,15 @@ int
 seal_numbers_get(const uint8_t *seal, size_t len, const char *collection,
     struct seal_numbers *out)
 {
-	bson_iter_t members, records, data;
+	bson_iter_t members, records, data, unproven;
 
 	*out = (struct seal_numbers){ 0 };
 	if (!enter_collection(seal, len, collection, &members) ||
 	    !take_count(members, SEAL_LIVE, &out->live) ||
 	    !take_count(members, SEAL_DELETED, &out->deleted))
 		return 0;
-	records = data = members;
+	records = data = unproven = members;
+	out->is_unproven = bson_iter_find(&unproven, SEAL_UNPROVEN);
 	if (bson_iter_find(&data, SEAL_DATA) && !take_hash(&data, out->data))
 		return 0;
 	return bson_iter_find(&records, SEAL_RECORDS) &&

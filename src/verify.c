@@ -23,9 +23,9 @@ verify_findings(const struct verify_counts *counts)
 }
 
 bool
-verify_is_faulty(const struct verify *verify, const char *collection)
+verify_is_remade(const struct verify *verify, const char *collection)
 {
-	return words_has(verify->faulty, collection);
+	return words_has(verify->remade, collection);
 }
 
 /* Outputs are made of what such a collection has. */
@@ -45,10 +45,13 @@ verify_found(struct verify *verify, const struct finding *finding,
     struct error *err)
 {
 	verify->counts->findings[finding->kind]++;
-	if (finding->collection != NULL &&
-	    !words_has(verify->faulty, finding->collection))
-		words_add(&verify->faulty, finding->collection);
-	if (finding->kind == FINDING_DATA && is_raw(finding->collection))
+	if (finding->kind == FINDING_OUTPUT &&
+	    !verify_is_remade(verify, finding->collection))
+		words_add(&verify->remade, finding->collection);
+	if (!is_raw(finding->collection))
+		return verify->found(verify->ctx, finding, err);
+	verify->counts->raw++;
+	if (finding->kind == FINDING_DATA)
 		verify->is_raw_damaged = true;
 	return verify->found(verify->ctx, finding, err);
 }
@@ -133,6 +136,28 @@ check_collections(struct verify *verify, struct error *err)
 	return 0;
 }
 
+/* The seals of raw records, or of outputs. */
+static int
+check_seals(struct verify *verify, bool of_raw, struct error *err)
+{
+	char **name;
+
+	/* What it has left will be given the next run's version. */
+	if (verify->counts->findings[FINDING_UNFINISHED] > 0) {
+		if (of_raw)
+			log_info("an unfinished run has left records: they"
+			    " were not compared with the seals of the"
+			    " history");
+		return 0;
+	}
+	for (name = verify->collections; *name != NULL; name++) {
+		if (is_raw(*name) == of_raw &&
+		    verify_past(verify, *name, err) == -1)
+			return -1;
+	}
+	return 0;
+}
+
 static int
 check_all(struct verify *verify, struct error *err)
 {
@@ -142,6 +167,7 @@ check_all(struct verify *verify, struct error *err)
 		return -1;
 	/* What was done, what is there, and whether the two agree. */
 	if (verify_runs(verify, err) == -1 ||
+	    verify_bounds(verify, err) == -1 ||
 	    check_collections(verify, err) == -1 ||
 	    verify_ledger_compare(verify, err) == -1)
 		return -1;
@@ -151,9 +177,13 @@ check_all(struct verify *verify, struct error *err)
 		    " what outputs are made of, were not looked at");
 		return 0;
 	}
-	if (verify_chain(verify, err) == -1 || verify_seal(verify, err) == -1)
+	if (verify_chain(verify, err) == -1 ||
+	    check_seals(verify, true, err) == -1)
 		return -1;
-	return verify_outputs(verify, err);
+	/* Outputs that raw records do not give are damaged, however sealed. */
+	if (verify_outputs(verify, err) == -1)
+		return -1;
+	return check_seals(verify, false, err);
 }
 
 /* A file that is damaged may not be readable to its end. */
@@ -201,7 +231,8 @@ close_all(struct verify *verify)
 	verify_ledger_close(verify->ledger);
 	seal_keys_free(verify->keys);
 	words_free(verify->collections);
-	words_free(verify->faulty);
+	words_free(verify->remade);
+	free(verify->prunes);
 	free(verify->runs);
 }
 

@@ -2,6 +2,7 @@
 #ifndef NOMPD_VERIFY_INT_H
 #define NOMPD_VERIFY_INT_H
 
+#include <bson/bson.h>
 #include <stdbool.h>
 
 #include "collection.h"
@@ -12,6 +13,16 @@
 struct json_canonical;
 struct seal_keys;
 struct verify_ledger;
+
+/* What the history says of a prune. */
+struct verify_prune {
+	int64_t version;
+	int64_t tombstones; /* that have gone */
+	int64_t history_to;
+	int64_t states_to;
+	int64_t states_from; /* as they were after it */
+	int64_t horizon;
+};
 
 /*
  * runs are the finished ones whose entries are kept, newest first; oldest is
@@ -26,10 +37,13 @@ struct verify {
 	struct seal_keys       *keys; /* NULL: none were given */
 	struct store_versions	versions;
 	char		      **collections;
-	char		      **faulty; /* those with findings */
+	char		      **remade; /* outputs that can be made again */
 	struct store_run       *runs;
 	size_t			n_runs;
 	int64_t			oldest;
+	struct verify_prune    *prunes; /* newest first */
+	size_t			n_prunes;
+	int64_t			full_from; /* no tombstone was pruned since */
 	struct verify_ledger   *ledger;
 	struct hasher	       *hasher;
 	struct json_canonical  *canonical;
@@ -44,7 +58,8 @@ struct verify {
 /* Counts a finding and gives it on. */
 int verify_found(struct verify *verify, const struct finding *finding,
     struct error *err);
-bool verify_is_faulty(const struct verify *verify, const char *collection);
+/* Was an output of it found that a repair makes again? */
+bool verify_is_remade(const struct verify *verify, const char *collection);
 /* The finished run of that version, or NULL. */
 const struct store_run *verify_run(const struct verify *verify,
     int64_t version);
@@ -56,9 +71,17 @@ int verify_records(struct verify *verify, const char *collection,
     struct error *err);
 int verify_states(struct verify *verify, const char *collection,
     struct error *err);
-/* verify_seal.c: the chain of the history; its last seal. */
+/* verify_bounds.c: a prune of the history; Horizon and StatesFrom beside all of
+ * them, when all runs are known. */
+void verify_bounds_add(struct verify *verify, int64_t version,
+    const bson_t *prune);
+int verify_bounds(struct verify *verify, struct error *err);
+/* verify_chain.c: the chain of the history. */
 int verify_chain(struct verify *verify, struct error *err);
-int verify_seal(struct verify *verify, struct error *err);
+/* verify_past.c: the seals of all versions that can be shown, beside a
+ * collection as of then. */
+int verify_past(struct verify *verify, const char *collection,
+    struct error *err);
 /* verify_outputs.c: are outputs what the raw records give? */
 int verify_outputs(struct verify *verify, struct error *err);
 
@@ -81,10 +104,24 @@ int verify_ledger_count(struct verify_ledger *ledger, int64_t version,
 int verify_ledger_key(struct verify_ledger *ledger, int64_t version,
     const char *collection, enum act act, const char *key, size_t len,
     struct error *err);
-/* A record, or a former state: 1 = taken, 0 = that version of it was there
- * already, -1 = failed. */
+/* The seal of an entry. */
+int verify_ledger_seal(struct verify_ledger *ledger, int64_t version,
+    const uint8_t *seal, size_t len, struct error *err);
+/* A record, or a former state, with the hashes that its Data has: 1 = taken,
+ * 0 = that version of it was there already, -1 = failed. */
 int verify_ledger_record(struct verify_ledger *ledger, const char *collection,
     const struct store_record *record, bool is_state, struct error *err);
+/* Gives the seals that are in, the oldest first; -1 of fn ends it. */
+typedef int (*verify_seal_fn)(void *ctx, int64_t version, const uint8_t *seal,
+    size_t len, struct error *err);
+int verify_ledger_seals(struct verify_ledger *ledger, verify_seal_fn fn,
+    void *ctx, struct error *err);
+/* Gives the records and former states of a collection, without Data and time,
+ * in ascending order of key (byte order), then of version. */
+typedef int (*verify_held_fn)(void *ctx, const struct store_record *record,
+    struct error *err);
+int verify_ledger_held(struct verify_ledger *ledger, const char *collection,
+    verify_held_fn fn, void *ctx, struct error *err);
 /* All is in: what is on one side alone, or does not fit together. */
 int verify_ledger_compare(struct verify *verify, struct error *err);
 

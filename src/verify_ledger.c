@@ -28,8 +28,9 @@
 	" act INTEGER, PRIMARY KEY (collection, key, version))" \
 	" WITHOUT ROWID;" \
 	"CREATE TABLE held (collection TEXT, key TEXT, version INTEGER," \
-	" replaced INTEGER, deleted INTEGER," \
-	" PRIMARY KEY (collection, key, version)) WITHOUT ROWID;"
+	" replaced INTEGER, deleted INTEGER, hash TEXT, json TEXT," \
+	" PRIMARY KEY (collection, key, version)) WITHOUT ROWID;" \
+	"CREATE TABLE seals (version INTEGER PRIMARY KEY, seal BLOB);"
 
 struct verify_ledger {
 	sqlite3	     *db;
@@ -37,6 +38,7 @@ struct verify_ledger {
 	sqlite3_stmt *add_count;
 	sqlite3_stmt *add_key;
 	sqlite3_stmt *add_record;
+	sqlite3_stmt *add_seal;
 };
 
 static int
@@ -56,10 +58,13 @@ prepare(struct verify_ledger *ledger, struct error *err)
 	    sqlite_db_prepare(db, &ledger->add_count, err,
 	    "INSERT OR IGNORE INTO counts VALUES (?1, ?2, ?3, ?4)") == -1 ||
 	    sqlite_db_prepare(db, &ledger->add_key, err,
-	    "INSERT OR IGNORE INTO listed VALUES (?2, ?4, ?1, ?3)") == -1)
+	    "INSERT OR IGNORE INTO listed VALUES (?2, ?4, ?1, ?3)") == -1 ||
+	    sqlite_db_prepare(db, &ledger->add_seal, err,
+	    "INSERT OR IGNORE INTO seals VALUES (?1, ?2)") == -1)
 		return -1;
 	return sqlite_db_prepare(db, &ledger->add_record, err,
-	    "INSERT OR IGNORE INTO held VALUES (?2, ?4, ?1, ?3, ?5)");
+	    "INSERT OR IGNORE INTO held VALUES (?2, ?4, ?1, ?3, ?5, ?6,"
+	    " ?7)");
 }
 
 int
@@ -91,6 +96,7 @@ verify_ledger_close(struct verify_ledger *ledger)
 	sqlite3_finalize(ledger->add_count);
 	sqlite3_finalize(ledger->add_key);
 	sqlite3_finalize(ledger->add_record);
+	sqlite3_finalize(ledger->add_seal);
 	(void)sqlite3_close(ledger->db);
 	free(ledger);
 }
@@ -144,10 +150,78 @@ verify_ledger_record(struct verify_ledger *ledger, const char *collection,
 {
 	sqlite_db_bind_text(ledger->add_record, 4, record->key, record->len);
 	bind_number(ledger->add_record, 5, record->is_deleted);
+	sqlite_db_bind_text(ledger->add_record, 6, record->hash,
+	    strlen(record->hash));
+	sqlite_db_bind_text(ledger->add_record, 7, record->json_hash,
+	    strlen(record->json_hash));
 	if (run(ledger->add_record, record->version, collection,
 	    is_state ? record->replaced_in : 0, err) == -1)
 		return -1;
 	return sqlite3_changes(ledger->db) > 0 ? 1 : 0;
+}
+
+int
+verify_ledger_seal(struct verify_ledger *ledger, int64_t version,
+    const uint8_t *seal, size_t len, struct error *err)
+{
+	bind_number(ledger->add_seal, 1, version);
+	sqlite_db_bind_blob(ledger->add_seal, 2, seal, len);
+	return sqlite_db_run(ledger->add_seal, err) == -1 ? fail(err) : 0;
+}
+
+int
+verify_ledger_seals(struct verify_ledger *ledger, verify_seal_fn fn,
+    void *ctx, struct error *err)
+{
+	sqlite3_stmt *row;
+	int	      rc;
+
+	if (sqlite_db_prepare(ledger->db, &row, err, "SELECT version, seal"
+	    " FROM seals ORDER BY version") == -1)
+		return fail(err);
+	while ((rc = sqlite_db_step(row, err)) == 1) {
+		if (fn(ctx, sqlite3_column_int64(row, 0),
+		    sqlite3_column_blob(row, 1),
+		    (size_t)sqlite3_column_bytes(row, 1), err) == -1)
+			break;
+	}
+	sqlite3_finalize(row);
+	return rc == 0 ? 0 : -1;
+}
+
+static void
+copy_text(sqlite3_stmt *row, int column, char text[HASH_TEXT_BYTES])
+{
+	(void)snprintf(text, HASH_TEXT_BYTES, "%s",
+	    (const char *)sqlite3_column_text(row, column));
+}
+
+int
+verify_ledger_held(struct verify_ledger *ledger, const char *collection,
+    verify_held_fn fn, void *ctx, struct error *err)
+{
+	struct store_record record = { 0 };
+	sqlite3_stmt	   *row;
+	int		    rc;
+
+	if (sqlite_db_prepare(ledger->db, &row, err, "SELECT key, version,"
+	    " replaced, deleted, hash, json FROM held WHERE collection = ?1"
+	    " ORDER BY key, version") == -1)
+		return fail(err);
+	sqlite_db_bind_text(row, 1, collection, strlen(collection));
+	while ((rc = sqlite_db_step(row, err)) == 1) {
+		record.key = (const char *)sqlite3_column_text(row, 0);
+		record.len = (size_t)sqlite3_column_bytes(row, 0);
+		record.version = sqlite3_column_int64(row, 1);
+		record.replaced_in = sqlite3_column_int64(row, 2);
+		record.is_deleted = sqlite3_column_int(row, 3) != 0;
+		copy_text(row, 4, record.hash);
+		copy_text(row, 5, record.json_hash);
+		if (fn(ctx, &record, err) == -1)
+			break;
+	}
+	sqlite3_finalize(row);
+	return rc == 0 ? 0 : -1;
 }
 
 /*

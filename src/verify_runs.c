@@ -106,12 +106,28 @@ take_member(struct verify *verify, int64_t version, const bson_iter_t *member,
 	bson_iter_document(member, &len, &data);
 	if (!bson_init_static(&tally, data, len))
 		return 0;
+	if (strcmp(name, HISTORY_PRUNE) == 0)
+		verify_bounds_add(verify, version, &tally);
 	if (!bson_has_field(&tally, "AddedKeys"))
 		return collection_find(name) == COLLECTION__MAX;
 	note_collection(verify, version, name);
 	for (act = 0; act < ACT__MAX && rc == 1; act++)
 		rc = take_list(verify, version, name, &tally, act, err);
 	return rc;
+}
+
+/* Of versions that can be shown, and of the last one, which always can. */
+static int
+take_seal(struct verify *verify, const struct store_history *entry,
+    struct error *err)
+{
+	const struct store_versions *versions = &verify->versions;
+
+	if (entry->seal == NULL || (entry->version < versions->states_from &&
+	    entry->version != versions->finished))
+		return 0;
+	return verify_ledger_seal(verify->ledger, entry->version, entry->seal,
+	    entry->seal_len, err);
 }
 
 static int
@@ -124,7 +140,8 @@ take_entry(struct verify *verify, const struct store_history *entry,
 
 	verify->counts->entries++;
 	add_run(verify, entry);
-	if (verify_ledger_run(verify->ledger, entry->version, err) == -1)
+	if (verify_ledger_run(verify->ledger, entry->version, err) == -1 ||
+	    take_seal(verify, entry, err) == -1)
 		return -1;
 	if (entry->tallies == NULL || !bson_init_static(&tallies,
 	    entry->tallies, entry->tallies_len) ||

@@ -41,7 +41,8 @@ STORE_SYSTEM = [f"tests/system/test_{name}.py" for name in (
     "mongodb_uri", "mongodb_faults", "balance", "report", "jobs_commands",
     "jobs_life", "jobs_abort", "jobs_queue", "jobs_lost", "bulk",
     "bulk_since", "bulk_resume", "bulk_model", "diff", "export", "rollback",
-    "prune", "verify", "seal", "time_reader")]
+    "prune", "verify", "verify_proof", "seal", "time_reader", "undone",
+    "fresh")]
 VALGRIND = [
     "valgrind", "--quiet", "--leak-check=full", "--show-leak-kinds=all",
     "--errors-for-leak-kinds=definite,indirect,possible",

@@ -39,7 +39,7 @@ static struct options	 run_opts;
 static struct run_result run_result;
 
 static inline struct run *
-run_begin(void)
+start_run(void)
 {
 	struct run *run = xcalloc(1, sizeof(*run));
 
@@ -196,7 +196,7 @@ stage_world(struct run *run, const struct world *world)
 static inline struct run *
 run_planned(const struct world *world)
 {
-	struct run *run = run_begin();
+	struct run *run = start_run();
 
 	if (world->is_reconvert) {
 		run_add(run, TREATMENT_GROUPS);

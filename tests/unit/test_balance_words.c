@@ -169,7 +169,7 @@ static const struct {
 
 START_TEST(one_alone)
 {
-	struct run *run = run_begin();
+	struct run *run = start_run();
 
 	stage_world(run, &small);
 	stage_resource(run, alone[_i].list, "alone", 1);
@@ -197,7 +197,7 @@ START_TEST(alone_in_store)
 
 	CHECK(run_apply(run, &err));
 	(void)run_end(run, 0, &err);
-	run = run_begin();
+	run = start_run();
 	run_add(run, TREATMENT_GROUPS);
 	CHECK(store_begin(run->store, &err));
 	if (_i == 0) {

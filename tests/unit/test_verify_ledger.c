@@ -153,7 +153,6 @@ START_TEST(one_key)
 	if (cases[_i].words != NULL)
 		ck_assert_ptr_nonnull(strstr(catch.words, cases[_i].words));
 	verify_ledger_close(verify.ledger);
-	words_free(verify.faulty);
 }
 END_TEST
 
@@ -188,7 +187,6 @@ START_TEST(counts)
 		ck_assert_str_eq(catch.words, "the history entry has 2 under"
 		    " Added, and lists 1 keys");
 	verify_ledger_close(verify.ledger);
-	words_free(verify.faulty);
 }
 END_TEST
 
