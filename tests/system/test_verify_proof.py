@@ -131,8 +131,14 @@ def test_a_json_hash_that_a_run_has_sealed(aged):  # noqa: F811
     seals.check_records(aged.dump(), history.entries[-1])
 
 
+def live_outputs(program):
+    return {where for where, (_, deleted) in outputs(program.dump()).items()
+            if not deleted}
+
+
 def test_the_guard(aged):  # noqa: F811
     """Outputs that a repair would take away are counted."""
+    rightful = live_outputs(aged)
     for i in range(EXTRA):
         item = {"id": f"x{i:02}"}
         KIND.put(aged.store, "TreatmentGroups", Record(
@@ -147,11 +153,7 @@ def test_the_guard(aged):  # noqa: F811
                     "11").status == 65
     verdict = verify(aged, "--repair", "--max-delete", "12")
     assert verdict.repairs[-1]["outputs"] == EXTRA
-    live = {where for where, (_, deleted) in outputs(aged.dump()).items()
-            if not deleted}
-    assert live == {("TreatmentGroups", "p1"), ("TreatmentGroups", "p2"),
-                    ("ReimbursementGroups", "r1"),
-                    ("ReimbursementGroups", "r2")}
+    assert rightful and live_outputs(aged) == rightful
 
 
 # What a version was

@@ -33,6 +33,20 @@ mongodb_test_run(Suite *suite, void (*add_server_tests)(Suite *suite))
 	return test_run(suite);
 }
 
+/* No server is needed to see that none is there. */
+static inline void
+no_server_is_there(enum store_mode mode)
+{
+	struct store_place closed = { NULL, NULL };
+	struct store	  *store;
+
+	ck_assert_ptr_null(store_place_set(&closed,
+	    "mongodb://127.0.0.1:1/d?serverSelectionTimeoutMS=100"));
+	CHECK_FAILS(store_open(&closed, mode, &store, &err),
+	    "store mongodb://127.0.0.1:1/d: ");
+	store_place_clear(&closed);
+}
+
 /* Inserts text at a place of a URI. */
 static inline void
 uri_insert(char *at, const char *text)

@@ -221,9 +221,20 @@ add_server_tests(Suite *suite)
 	suite_add_tcase(suite, tests);
 }
 
+START_TEST(no_server)
+{
+	no_server_is_there(STORE_WRITE);
+}
+END_TEST
+
 int
 main(void)
 {
-	return mongodb_test_run(suite_create("store_mongodb_undo"),
-	    add_server_tests);
+	Suite *suite = suite_create("store_mongodb_undo");
+	TCase *tests = tcase_create("no server");
+
+	tcase_set_timeout(tests, 120);
+	tcase_add_test(tests, no_server);
+	suite_add_tcase(suite, tests);
+	return mongodb_test_run(suite, add_server_tests);
 }
