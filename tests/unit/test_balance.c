@@ -10,7 +10,7 @@
 
 /* Seeds in all, and of one test, which has a store of its own. */
 #define SEEDS	   1000
-#define TEST_SEEDS 50
+#define TEST_SEEDS 20
 /* On a server, under valgrind and with sanitizers, which are slow. */
 #define FEW_SEEDS  40
 /* One in so many runs has key lists that its history entry cannot hold. */
