@@ -66,8 +66,10 @@ find_full(const struct verify *verify, const struct verify_prune *last)
 	bool			   has_come = false;
 	size_t			   i;
 
+	if (last == NULL && verify->versions.horizon == 0)
+		return 0;
 	/* One that died has no entry. */
-	if (verify->versions.horizon > (last != NULL ? last->horizon : 0))
+	if (last == NULL || verify->versions.horizon > last->horizon)
 		return verify->versions.finished;
 	/* The newest one comes first. */
 	for (i = verify->n_prunes; i-- > 0;) {
@@ -84,14 +86,15 @@ int
 verify_bounds(struct verify *verify, struct error *err)
 {
 	const struct store_versions *versions = &verify->versions;
-	const struct verify_prune   *prune, *last = NULL, *states = NULL;
+	const struct verify_prune   *prune, *last, *states;
 	size_t			     i;
 
-	for (i = 0; i < verify->n_prunes; i++) {
+	last = states = verify->prunes;
+	for (i = 1; i < verify->n_prunes; i++) {
 		prune = &verify->prunes[i];
-		if (last == NULL || prune->horizon > last->horizon)
+		if (prune->horizon > last->horizon)
 			last = prune;
-		if (states == NULL || states_from_of(verify, prune) >
+		if (states_from_of(verify, prune) >
 		    states_from_of(verify, states))
 			states = prune;
 	}
