@@ -165,12 +165,13 @@ store_sqlite_state_next(struct store_cursor *base, struct store_state *state,
 #define RECORD_COLUMNS \
 	"BusinessKey, Data, Version, UpdatedAt, IsDeleted, ContentHash, "
 
-/* Conditions on records and states, in SQL; the view is a number. */
+/* Conditions on records and states, in SQL; VIEW is the version looked at. */
 #define IS_LIVE	 " AND IsDeleted = 0"
 #define IS_KEY	 " AND BusinessKey = ?1"
 #define IS_SINCE " AND Version > ?1"
+#define VIEW	 "?2"
 
-static long long
+static int64_t
 view_of(const struct store_sqlite *store)
 {
 	return store->base.view != 0 ? store->base.view : store->shown;
@@ -185,7 +186,8 @@ lend_records(struct store_sqlite *store, const char *collection,
     const char *condition, const char *order, sqlite3_stmt **out,
     struct error *err)
 {
-	long long   view = view_of(store);
+	int64_t	    view = view_of(store);
+	int	    rc;
 	/* By itself SQLite would look at all states that were replaced since
 	 * to find the few of one record. */
 	const char *index = strcmp(condition, IS_KEY) == 0 ?
@@ -196,14 +198,16 @@ lend_records(struct store_sqlite *store, const char *collection,
 		    "SELECT " RECORD_COLUMNS "%s, 0 FROM \"%s\" WHERE 1%s"
 		    " ORDER BY %s", has_states(store) ? "JsonHash" : "NULL",
 		    collection, condition, order);
-	return sqlite_kept_lend(&store->kept, store->db, out, err,
+	rc = sqlite_kept_lend(&store->kept, store->db, out, err,
 	    "SELECT " RECORD_COLUMNS "JsonHash, 0 FROM \"%s\""
-	    " WHERE Version <= %lld%s"
+	    " WHERE Version <= " VIEW "%s"
 	    " UNION ALL SELECT " RECORD_COLUMNS "JsonHash, ReplacedIn"
 	    " FROM " COLLECTION_STATES "%s WHERE Collection = '%s'"
-	    " AND ReplacedIn > %lld AND Version <= %lld%s ORDER BY %s",
-	    collection, view, condition, index, collection, view, view,
-	    condition, order);
+	    " AND ReplacedIn > " VIEW " AND Version <= " VIEW "%s ORDER BY %s",
+	    collection, condition, index, collection, condition, order);
+	if (rc == 0)
+		bind_number(*out, 2, view);
+	return rc;
 }
 
 int
@@ -339,17 +343,22 @@ static int
 lend_counts(struct store_sqlite *store, const char *collection,
     sqlite3_stmt **out, struct error *err)
 {
-	long long view = view_of(store);
+	int64_t view = view_of(store);
+	int	rc;
 
 	if (view == 0 || !has_states(store))
 		return sqlite_kept_lend(&store->kept, store->db, out, err,
 		    "SELECT count(*), total(IsDeleted) FROM \"%s\" INDEXED BY"
 		    " \"%s_State\"", collection, collection);
-	return sqlite_kept_lend(&store->kept, store->db, out, err,
+	rc = sqlite_kept_lend(&store->kept, store->db, out, err,
 	    "SELECT count(*), total(IsDeleted) FROM (SELECT IsDeleted FROM"
-	    " \"%s\" WHERE Version <= %lld UNION ALL SELECT IsDeleted FROM "
-	    COLLECTION_STATES " WHERE Collection = '%s' AND ReplacedIn > %lld"
-	    " AND Version <= %lld)", collection, view, collection, view, view);
+	    " \"%s\" WHERE Version <= " VIEW " UNION ALL SELECT IsDeleted"
+	    " FROM " COLLECTION_STATES " WHERE Collection = '%s'"
+	    " AND ReplacedIn > " VIEW " AND Version <= " VIEW ")", collection,
+	    collection);
+	if (rc == 0)
+		bind_number(*out, 2, view);
+	return rc;
 }
 
 int
