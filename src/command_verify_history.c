@@ -17,7 +17,7 @@
  * dropped: so often it is read again when a run was published meanwhile. */
 #define MAX_TRIES 5
 /* So many are listed; the others are counted. */
-#define MAX_LISTED ((size_t)10000)
+#define MAX_LISTED ((size_t)1000)
 
 /* Findings, printed when it is certain that they are some. */
 struct kept {
@@ -157,6 +157,9 @@ print_result(const struct options *opts, const struct findings *findings,
 	for (i = 0; i < findings->count; i++)
 		print_finding(opts->format, findings->list[i].version,
 		    findings->list[i].text);
+	if (result->findings > findings->count && opts->format == OUTPUT_TABLE)
+		(void)printf("%" PRIu64 " more\n",
+		    result->findings - findings->count);
 	if (opts->format == OUTPUT_JSON)
 		print_json(result, has_keys);
 	else
