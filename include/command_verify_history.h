@@ -5,6 +5,9 @@
 #include "error.h"
 #include "options.h"
 
+/* Findings that are printed, of records or of the history; more are counted. */
+#define MAX_FINDINGS_PRINTED 1000
+
 /*
  * Prints each finding, and what was checked, as lines or JSON.  -1
  * (STATUS_FINDINGS): all is printed, and there are findings.

@@ -14,8 +14,6 @@
 #include "store_place.h"
 #include "verify.h"
 
-/* Findings that are printed; more are counted. */
-#define MAX_FINDINGS_PRINTED 1000
 /* Repairs of one command; what one has mended may show what else is broken. */
 #define MAX_REPAIRS 3
 

@@ -16,8 +16,6 @@
 /* What a prune takes away while the history is read looks as if it had been
  * dropped: so often it is read again when a run was published meanwhile. */
 #define MAX_TRIES 5
-/* So many are listed; the others are counted. */
-#define MAX_LISTED ((size_t)1000)
 
 /* Findings, printed when it is certain that they are some. */
 struct kept {
@@ -35,7 +33,7 @@ keep_finding(void *ctx, int64_t version, const char *text)
 {
 	struct findings *findings = ctx;
 
-	if (findings->count == MAX_LISTED)
+	if (findings->count == MAX_FINDINGS_PRINTED)
 		return;
 	findings->list = xrealloc(findings->list,
 	    (findings->count + 1) * sizeof(*findings->list));
