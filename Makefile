@@ -131,6 +131,7 @@ help:
 	@echo 'make bench         speed and memory of runs, beside a floor'
 	@echo 'make bench-serve   speed and memory of answers, beside a static file'
 	@echo 'make bench-mongodb the same over MongoDB, beside a short script'
+	@echo 'make bench-states    what former states and seals cost'
 	@echo 'make bench-bulk    speed and memory of bulk runs, beside curl'
 	@echo 'make deb           Debian packages, in build-deb'
 	@echo 'make check-package builds them, and tries them in a fresh Debian 12'
@@ -270,6 +271,12 @@ bench-mongodb: deps-mongodb
 	@$(MAKE) --no-print-directory all
 	$(PYTHON) tests/servers/mongodb/run.py -- \
 	    $(PYTHON) bench/mongodb.py --program $(PROGRAM) $(BENCH_FLAGS)
+
+# Where NOMPD_TEST_MONGODB_URI names a server, also of a store there.
+.PHONY: bench-states
+bench-states: deps-test
+	@$(MAKE) --no-print-directory all
+	$(PYTHON) bench/states.py --build $(BUILD) $(BENCH_FLAGS)
 
 .PHONY: bench-bulk
 bench-bulk: deps-test

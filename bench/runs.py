@@ -134,9 +134,10 @@ def check_disk(folder):
                     " with --dir")
 
 
-def parse(parser, sizes=(SMALL, MIDDLE, LARGE)):
+def parse(parser, sizes=(SMALL, MIDDLE, LARGE), has_program=True):
     """The arguments, with those that all of these benchmarks have."""
-    parser.add_argument("--program", type=pathlib.Path, required=True)
+    if has_program:
+        parser.add_argument("--program", type=pathlib.Path, required=True)
     parser.add_argument("--sizes", type=sizes_of, metavar="N,...",
                         default=list(sizes))
     parser.add_argument("--repeat", type=int, default=3)
@@ -146,5 +147,6 @@ def parse(parser, sizes=(SMALL, MIDDLE, LARGE)):
     args = parser.parse_args()
     if args.repeat < 1 or min(args.sizes) < 1:
         parser.error("--repeat and --sizes from 1")
-    args.program = args.program.resolve()
+    if has_program:
+        args.program = args.program.resolve()
     return args

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* A macro's value as a string literal: TEXT_OF(MAX_LABEL_BYTES) is "64". */
 #define TEXT_OF(macro)	TEXT_OF_(macro)
@@ -12,6 +13,22 @@
 
 /* Bytes of a byte order mark in UTF-8. */
 #define TEXT_MARK_BYTES 3
+
+/* How many bytes text_word() takes. */
+#define TEXT_MIN_WORD_BYTES 4
+#define TEXT_WORD_BYTES	    8
+
+/* Bytes of a text as one word, to look at all of them at once; those in the
+ * middle may be in it twice. */
+static inline uint64_t
+text_word(const uint8_t *data, size_t len)
+{
+	uint32_t first, last;
+
+	memcpy(&first, data, sizeof(first));
+	memcpy(&last, data + len - sizeof(last), sizeof(last));
+	return (uint64_t)last << 32 | first;
+}
 
 /* True when the bytes are strict UTF-8 (RFC 3629: no overlong forms, no
  * surrogates); a NUL may be among them. */

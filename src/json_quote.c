@@ -4,6 +4,7 @@
 
 #include "buf.h"
 #include "json_quote.h"
+#include "text.h"
 
 /* What RFC 8259, 7 wants escaped: controls, the quote and the backslash. */
 static bool
@@ -12,15 +13,14 @@ is_plain(uint8_t byte)
 	return byte >= 0x20 && byte != '"' && byte != '\\';
 }
 
-/* True when each of eight bytes is plain. */
+/* True when each of the eight bytes of a word is plain. */
 static bool
-are_plain(const uint8_t *data)
+are_plain(uint64_t word)
 {
 	static const uint64_t ones = UINT64_C(0x0101010101010101);
 	static const uint64_t highs = UINT64_C(0x8080808080808080);
-	uint64_t	      word, quote, backslash;
+	uint64_t	      quote, backslash;
 
-	memcpy(&word, data, sizeof(word));
 	quote = word ^ ones * '"';
 	backslash = word ^ ones * '\\';
 	/* Taking n off a byte below n sets its highest bit; one that had it
@@ -33,16 +33,19 @@ are_plain(const uint8_t *data)
 static size_t
 plain_len(const uint8_t *data, size_t len)
 {
-	size_t i = 0;
+	size_t i;
 
-	for (;;) {
-		while (i + sizeof(uint64_t) <= len && are_plain(data + i))
-			i += sizeof(uint64_t);
-		/* The byte in question, or those that are left. */
-		if (i == len || !is_plain(data[i]))
-			return i;
-		i++;
+	for (i = 0; i + TEXT_WORD_BYTES <= len; i += TEXT_WORD_BYTES) {
+		if (!are_plain(text_word(data + i, TEXT_WORD_BYTES)))
+			break;
 	}
+	/* Most often all of it is, the last few bytes, too. */
+	if (i + TEXT_WORD_BYTES > len && len - i >= TEXT_MIN_WORD_BYTES &&
+	    are_plain(text_word(data + i, len - i)))
+		return len;
+	while (i < len && is_plain(data[i]))
+		i++;
+	return i;
 }
 
 static void

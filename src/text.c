@@ -11,14 +11,16 @@
 bool
 text_is_utf8(const uint8_t *data, size_t len)
 {
-	uint64_t word;
-	size_t	 i;
+	static const uint64_t highs = UINT64_C(0x8080808080808080);
+	size_t		      i;
 
-	for (i = 0; i + sizeof(word) <= len; i += sizeof(word)) {
-		memcpy(&word, data + i, sizeof(word));
-		if (word & UINT64_C(0x8080808080808080))
+	for (i = 0; i + TEXT_WORD_BYTES <= len; i += TEXT_WORD_BYTES) {
+		if ((text_word(data + i, TEXT_WORD_BYTES) & highs) != 0)
 			break;
 	}
+	if (i + TEXT_WORD_BYTES > len && len - i >= TEXT_MIN_WORD_BYTES &&
+	    (text_word(data + i, len - i) & highs) == 0)
+		return true;
 	while (i < len && data[i] < 0x80)
 		i++;
 	if (i == len)
