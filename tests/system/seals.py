@@ -132,6 +132,8 @@ def split(document):
         value = at + 2 + len(name)
         if document[start] == 9:        # a date
             at = value + 8
+        elif document[start] in (3, 4):
+            at = value + struct.unpack_from("<i", document, value)[0]
         else:
             _, at = model.value_of(document[start], document, value)
         yield name.decode(), document[start:at]

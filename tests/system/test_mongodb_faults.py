@@ -32,6 +32,8 @@ CUTS = 4            # of a connection, likewise
 END = 10            # messages of a run, of which one publishes it
 SIGNS = 3           # of life, that a run gives or does not
 BEHIND = 5          # those behind which it is published: the list of jobs hears
+# Large messages, of which each collection has two.
+STATES_OF_AUTHORIZATIONS, AUTHORIZATIONS = 5, 6
 # A server that has gone is not waited for.
 IMPATIENT = {"serverSelectionTimeoutMS": 500, "connectTimeoutMS": 2000,
              "socketTimeoutMS": 2000}
@@ -512,7 +514,7 @@ def check_stopped(trial, process, *pieces):
 
 
 @pytest.mark.parametrize("large,last", [
-    (2, "ActivityDefinitions"), (5, "ReimbursementGroups")])
+    (4, "ActivityDefinitions"), (10, "ReimbursementGroups")])
 def test_stopped_while_it_writes(bare, proxy, large, last):
     """In the middle, and just before the history entry."""
     trial = Trial(bare, count=MANY)
@@ -553,26 +555,31 @@ def fetching(trial, upstream):
     return process, gate
 
 
-def hold_batch(trial, proxy):
-    """A run whose batch of authorizations is on its way, and the fault."""
+def hold_batch(trial, proxy, large):
+    """A run of which a batch is on its way, and the fault: of each collection
+    the former states go first, and then the records."""
     trial.turn()
-    fault = befall(proxy, "hold", large=3)
+    fault = befall(proxy, "hold", large=large)
     process = trial.start(proxy=proxy)
     reach(fault, process)
     trial.kind.expire_lease(trial.store)
     return process, fault
 
 
-def test_a_late_batch_after_another_run(bare, proxy):
+@pytest.mark.parametrize("large,message", [
+    (STATES_OF_AUTHORIZATIONS,
+     "writing RecordHistory: somebody else has written"),
+    (AUTHORIZATIONS, f"has changed {MANY} of {MANY} records")])
+def test_a_late_batch_after_another_run(bare, proxy, large, message):
     """It was sent while the lease was held, and the server has it when that
     is another's: what the other run has changed stays."""
     trial = Trial(bare, count=MANY)
-    process, fault = hold_batch(trial, proxy)
+    process, fault = hold_batch(trial, proxy, large)
     trial.turn()
     trial.check_next_run(is_taken_over=True)
     before = trial.all()
     fault.released.set()
-    failed(bare.finish(process), f"has changed {MANY} of {MANY} records")
+    failed(bare.finish(process), message)
     assert trial.all() == before
     assert trial.finished() == [1, 3]
     trial.turn()
@@ -584,7 +591,7 @@ def test_a_late_batch_after_a_run_that_changed_nothing(bare, proxy, number):
     """What it has written is nowhere else, and at an old version: the next
     run puts it right, or tells of it when it was right."""
     trial = Trial(bare)
-    process, fault = hold_batch(trial, proxy)
+    process, fault = hold_batch(trial, proxy, AUTHORIZATIONS)
     trial.turn(1)
     trial.check_next_run(is_taken_over=True)
     before = trial.all()
@@ -599,6 +606,10 @@ def test_a_late_batch_after_a_run_that_changed_nothing(bare, proxy, number):
 def test_held_up_at_the_end(bare, proxy):
     """At each of the last messages: published, or never heard of again."""
     trial = Trial(bare, count=20)
+    # Later runs look for what one that died has left, in more messages.
+    trial.turn()
+    trial.run(env={"NOMPD_STORE_KILL_AT": "5"})
+    trial.check_next_run_later()
     count, _ = count_messages(trial, proxy)
     published = []
     for message in range(count - END, count + 1):

@@ -1,6 +1,7 @@
 """What a run that died has left on a MongoDB store: who comes next begins at
 what the last finished one has left, and publishes none of it."""
 import json
+import re
 import signal
 
 import pytest
@@ -21,6 +22,9 @@ COMMANDS = {
     "rollback": ["rollback", "--to", "2", "--reason", "test"],
     "reconvert": ["reconvert"],
 }
+
+
+UNDOING = re.compile(r"store step (\d+): (undo|restore) (\w+)")
 
 
 @pytest.fixture
@@ -65,3 +69,35 @@ def test_nothing_of_it_is_published(bare, died, name):
     assert essence(bare.dump()) == died
     verified = bare.run("verify")
     assert verified.status == 0, verified.out
+
+
+def exported(program, name):
+    """What who reads gets."""
+    folder = program.folder / name
+    assert program.run("export", str(folder)).status == 0
+    return {path.name: path.read_bytes() for path in folder.iterdir()
+            if path.suffix == ".ndjson"}
+
+
+def test_killed_while_it_undoes(bare, died):
+    """Whoever reads then gets what was published, and the next run goes on."""
+    words = COMMANDS["reconvert"]
+    kept = bare.new_store("kept.db")
+    KIND.copy(bare.store, kept)
+    published = exported(bare, "published")
+    ended = bare.run(*words, env={"NOMPD_STORE_TRACE": "1"})
+    assert ended.status == 0, ended.err
+    steps = UNDOING.findall(ended.err)
+    assert {what for _, what, _ in steps} == {
+        "undo", "restore"}
+    for number, what, collection in steps:
+        KIND.remove(bare.store)
+        KIND.copy(kept, bare.store)
+        ended = bare.run(*words, env={"NOMPD_STORE_KILL_AT": number})
+        assert ended.status == -signal.SIGKILL, ended.err
+        bare.expire_lease()
+        assert exported(bare, f"{what}-{collection}") == published
+        assert bare.run(*words).status == 0
+        assert essence(bare.dump()) == died
+        verified = bare.run("verify")
+        assert verified.status == 0, verified.out
