@@ -132,6 +132,8 @@ def split(document):
         value = at + 2 + len(name)
         if document[start] == 9:        # a date
             at = value + 8
+        elif document[start] == 3:      # a document, which may have one
+            at = value + int.from_bytes(document[value:value + 4], "little")
         else:
             _, at = model.value_of(document[start], document, value)
         yield name.decode(), document[start:at]
