@@ -206,6 +206,16 @@ compare_versions(const void *key, const void *element)
 	return one > other ? -1 : one < other;
 }
 
+/* A version whose history entry is there, or may have been pruned. */
+static bool
+is_finished(const struct copy *copy, int64_t version)
+{
+	return copy->n_finished > 0 &&
+	    (version < copy->finished[copy->n_finished - 1] ||
+	    bsearch(&version, copy->finished, copy->n_finished,
+	    sizeof(*copy->finished), compare_versions) != NULL);
+}
+
 /*
  * A record below the last finished version whose own was not finished: a run
  * that was held up has written it late.  The next run on a MongoDB store makes
@@ -216,9 +226,7 @@ check_version(const struct copy *copy, const struct store_record *record,
     const char *collection, struct error *err)
 {
 	if (record->version > copy->versions.finished ||
-	    (copy->n_finished > 0 && bsearch(&record->version, copy->finished,
-	    copy->n_finished, sizeof(*copy->finished), compare_versions) !=
-	    NULL))
+	    is_finished(copy, record->version))
 		return 0;
 	return error_set(err, STATUS_STORE, "store %s: the record \"%s\" of %s"
 	    " is of version %lld, and that run was never finished; let"
@@ -476,8 +484,7 @@ copy_parts(struct copy *copy, struct store_cursor *source,
 	return has_held == -1 ? -1 : rc;
 }
 
-/* Newest first, so that the newest one, too, is there only when all records
- * are. */
+/* Newest first: it, too, is there only when all records are. */
 static int
 copy_entries(struct copy *copy, struct store_cursor *source,
     struct store_cursor *held, struct error *err)

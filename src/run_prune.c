@@ -108,6 +108,22 @@ count(const struct prune *prune, struct store_pruned *out, struct error *err)
 	return store_prune(prune->run->store, &what, out, err);
 }
 
+/* What goes; without the oldest entries the former states that only their
+ * versions show are of no use, and go as well. */
+static int
+count_all(struct prune *prune, struct error *err)
+{
+	struct store_prune  *what = &prune->what;
+	struct store_pruned *wanted = &prune->wanted;
+
+	if (count(prune, wanted, err) == -1)
+		return -1;
+	if (wanted->entries == 0 || wanted->states_from <= what->states_to)
+		return 0;
+	what->states_to = wanted->states_from;
+	return count(prune, wanted, err);
+}
+
 static int
 count_records(struct prune *prune, struct error *err)
 {
@@ -321,7 +337,7 @@ do_prune(struct prune *prune, struct error *err)
 		return -1;
 	prune->now_ms = clock_now_ms();
 	if (choose(prune, &versions, err) == -1 ||
-	    count(prune, &prune->wanted, err) == -1 ||
+	    count_all(prune, err) == -1 ||
 	    has_died(prune, &versions, &is_next, err) == -1)
 		return -1;
 	fill_result(prune);

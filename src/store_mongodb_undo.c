@@ -1,7 +1,13 @@
 /*
- * The MongoDB store: what runs that died have left is undone.  A record of such
- * a run becomes what its former state says, and one that was new in it goes, so
- * that the next run finds what the last finished one has left.
+ * The MongoDB store: what runs that died after the last finished one have left
+ * is undone.  A record of such a run becomes what its former state says, and
+ * one that was new in it goes, so that the next run finds what the last
+ * finished one has left.
+ *
+ * What has an unfinished version before that one is left: a batch that a frozen
+ * run has sent late, or records whose history entry is not there, as in a copy
+ * that was cut off.  Nothing tells which; so the next run makes it its own
+ * (store_mongodb_strays.c), and nothing is lost.
  *
  * Who reads meanwhile does not see the record until it is restored, and finds
  * its state as long as that is there.  So the state stays where it is; before
@@ -15,6 +21,7 @@
 #include "collection.h"
 #include "log.h"
 #include "record.h"
+#include "stop.h"
 #include "store_mongodb_int.h"
 #include "words.h"
 #include "xalloc.h"
@@ -117,11 +124,19 @@ send_undone(struct undo *undo, struct error *err)
 	if (undo->handle == NULL)
 		return 0;
 	store_trace_step(&undo->store->base, "undo", undo->collection);
-	rc = store_mongodb_lease_check(undo->store, err);
+	rc = stop_check(STATUS_STORE, err);
+	if (rc == 0)
+		rc = store_mongodb_lease_check(undo->store, err);
 	if (rc == 0)
 		rc = mark_states(undo, err);
-	if (rc == 0)
+	if (rc == 0) {
+		store_trace_step(&undo->store->base, "restore",
+		    undo->collection);
 		rc = execute(undo, err);
+	}
+	if (rc == 0)
+		log_progress("undoing: %s %lld", undo->collection,
+		    (long long)undo->undone);
 	mongoc_bulk_operation_destroy(undo->handle);
 	undo->handle = NULL;
 	undo->records = 0;
@@ -257,8 +272,7 @@ find_stray(const struct undo *undo, const bson_t *state)
 	stray = bsearch(&wanted, undo->strays, undo->count,
 	    sizeof(*undo->strays), compare_strays);
 	buf_clear(&wanted.key);
-	return stray != NULL && (replaced > undo->finished ||
-	    replaced == stray->version) ? stray : NULL;
+	return stray != NULL && replaced > undo->finished ? stray : NULL;
 }
 
 /* Of the states of a record, which come one after the other, the last. */
@@ -320,9 +334,7 @@ find_states(const struct undo *undo)
 	return cursor;
 }
 
-/* One without a state was new in the run that died.  Of one that a run before
- * the last finished one has written late it may be gone: it stays, and becomes
- * this run's (store_mongodb_strays.c). */
+/* One without a state was new in the run that died. */
 static int
 undo_batch(struct undo *undo, struct error *err)
 {
@@ -340,7 +352,7 @@ undo_batch(struct undo *undo, struct error *err)
 	store_mongodb_cursor_close(&cursor->base);
 	for (i = 0; rc == 0 && i < undo->count; i++) {
 		stray = &undo->strays[i];
-		if (!stray->has_state && stray->version > undo->finished)
+		if (!stray->has_state)
 			rc = add_removal(undo, stray, err);
 	}
 	undo->count = 0;
@@ -357,9 +369,6 @@ add_stray(struct undo *undo, const struct mongodb_cursor *cursor,
 
 	stray->version = mongodb_number(doc, "Version");
 	stray->has_state = false;
-	/* No run can have written that. */
-	if (stray->version > undo->raised)
-		return 0;
 	if (mongodb_key(cursor, doc, &key, &len, err) == -1)
 		return -1;
 	stray->key.len = 0;
@@ -372,11 +381,15 @@ undo_all(struct undo *undo, struct error *err)
 {
 	struct mongodb_cursor *cursor;
 	const bson_t	      *doc;
-	bson_t		       selector, opts;
+	bson_t		       selector, range, opts;
 	int		       rc;
 
 	bson_init(&selector);
-	store_mongodb_select_unfinished(undo->store, "Version", &selector);
+	/* Above these no run can have written. */
+	store_mongodb_must(BSON_APPEND_DOCUMENT_BEGIN(&selector, "Version",
+	    &range) && BSON_APPEND_INT64(&range, "$gt", undo->finished) &&
+	    BSON_APPEND_INT64(&range, "$lte", undo->raised) &&
+	    bson_append_document_end(&selector, &range));
 	store_mongodb_read_options(undo->store, &opts);
 	mongodb_show_only(&opts, (const char *const[]){ "_id", "Version",
 	    NULL });
@@ -429,14 +442,6 @@ store_mongodb_can_undo(const struct store_versions *versions)
 	    versions->raised >= versions->finished;
 }
 
-/* May there be a version that was not finished? */
-static bool
-has_gap(const struct store_mongodb *store,
-    const struct store_versions *versions)
-{
-	return store->n_finished > 1 || versions->raised > versions->finished;
-}
-
 int
 store_mongodb_undo(struct store *base, struct error *err)
 {
@@ -451,7 +456,8 @@ store_mongodb_undo(struct store *base, struct error *err)
 	    store_mongodb_read_finished(store, err) == -1) ||
 	    store_mongodb_versions_get(base, &versions, err) == -1)
 		return -1;
-	if (!store_mongodb_can_undo(&versions) || !has_gap(store, &versions))
+	if (!store_mongodb_can_undo(&versions) ||
+	    versions.raised == versions.finished)
 		return 0;
 	if (store_collections_read(base, &names, err) == -1)
 		return -1;

@@ -72,25 +72,25 @@ class Old(Story):
         tombstones = {
             where for where, row in self.model.rows.items()
             if row.deleted and row.version <= to.get("tombstones", 0)}
-        states = [state for state in self.states
-                  if state.replaced <= to.get("states", 0)]
         entries = [version for version in self.entries[:-1]
                    if version <= to.get("history", 0)]
+        # The oldest version that can still be told.
+        told = max([to.get("states", 0),
+                    *([self.entries[len(entries)]] if entries else [])])
+        states = [state for state in self.states if state.replaced <= told]
         result = prune(self.sync, *ages(days))
         if not (tombstones or states or entries):
             assert result["version"] == self.version
             return result
         self.horizon = max([self.horizon, *(
             self.model.rows[where].version for where in tombstones)])
-        self.states_from = max([self.states_from, to.get("states", 0)])
+        self.states_from = max(self.states_from, told)
         for where in tombstones:
             del self.model.rows[where]
         self.states = [state for state in self.states
                        if state not in states]
         self.entries = [version for version in self.entries
                         if version not in entries]
-        if entries:
-            self.states_from = max(self.states_from, self.entries[0])
         self.model.version += 1
         self.entries.append(self.version)
         self.then[self.version] = dict(self.model.rows)
@@ -215,7 +215,8 @@ def test_entry(bare, clock):
     note = entry["Prune"]
     assert len(note.pop("Anchor")) == 64
     assert note == {
-        "TombstonesTo": 0, "StatesTo": STEPS - 4, "HistoryTo": STEPS - 2,
+        "TombstonesTo": 0, "StatesTo": story.entries[0],
+        "HistoryTo": STEPS - 2,
         "Tombstones": 0, "States": note["States"], "Entries": STEPS - 2,
         "Horizon": 0, "StatesFrom": story.states_from}
     assert note["States"] > 0
@@ -353,3 +354,20 @@ def test_bookmark(bulk, server, clock):
     assert auto(bulk).status == 0
     assert asked(server)[4] is None
     assert set(bulk.records("Patient")) == {"p40", "p35", "p3"}
+
+
+def test_copy(bare, clock):
+    """Of what is left, as often as one likes; it is sound."""
+    story = Old(bare, clock, 5)
+    story.prune({"history": 3, "tombstones": 5})
+    target = bare.new_store("copy.db")
+    for copied in (len(story.model.rows), 0):
+        ended = bare.run("copy", "--from", stores.uri(bare.store), "--to",
+                         stores.uri(target), *QUIET)
+        assert ended.status == 0, ended.err
+        assert json.loads(ended.out)["copied"] == copied
+    bare.store = target
+    story.check()
+    story.check_history()
+    assert bare.run("verify").status == 0
+    assert bare.run("verify", "--history").status == 0

@@ -100,6 +100,10 @@ def test_a_full_run_mends_them(aged, ruin):  # noqa: F811
     assert "Unproven" not in sealed(aged, "PlanDefinitions")
     findings = verify(aged).findings
     assert findings and all("prune" in line["advice"] for line in findings)
+    # Something that a prune can take away.
+    changed = folder_upstream(aged.folder / "changed", [
+        plan("p1", name="Another"), FILLED[0][1]], *FILLED[1:])
+    assert aged.run(*LET, url=changed).status == 0
     prune_states(aged)
     assert verify(aged).findings == []
 
