@@ -48,9 +48,7 @@ verify_found(struct verify *verify, const struct finding *finding,
 	if (finding->kind == FINDING_OUTPUT &&
 	    !verify_is_remade(verify, finding->collection))
 		words_add(&verify->remade, finding->collection);
-	/* What a run that died has left is undone before a repair. */
-	if (!is_raw(finding->collection) ||
-	    finding->kind == FINDING_UNFINISHED)
+	if (!is_raw(finding->collection) || finding->is_undone)
 		return verify->found(verify->ctx, finding, err);
 	verify->counts->raw++;
 	if (finding->kind == FINDING_DATA)

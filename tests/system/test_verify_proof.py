@@ -398,6 +398,25 @@ def test_raw_records_of_a_run_that_died(aged):  # noqa: F811
     assert outputs(aged.dump()) == outputs(before)
 
 
+@SQLITE
+def test_raw_records_of_a_late_batch(aged):  # noqa: F811
+    """Those of a run that died before the last one are not undone."""
+    KIND.raise_version(aged.store)
+    assert aged.run(*LET).result["version"] == LAST + 2
+    for version in (1, 2, LAST, LAST + 2):
+        KIND.put_seal(aged.store, version, None)
+    damage = damage_of(aged.store)
+    damage.change(
+        "INSERT INTO RecordHistory SELECT 'ActivityDefinitions', BusinessKey,"
+        " Version, ?, IsDeleted, UpdatedAt, ContentHash, Data, JsonHash"
+        " FROM ActivityDefinitions WHERE BusinessKey = 'a2'", LAST + 1)
+    damage.record("ActivityDefinitions", "a2", Version=LAST + 1)
+    damage.record("TreatmentGroups", "p2", JsonHash=WRONG)
+    verdict = verify(aged, "--repair")
+    assert [line["proven"] for line in verdict.repairs] == [False]
+    assert "has no seal, and raw records are damaged" in verdict.err
+
+
 # Bounds
 
 @pytest.mark.parametrize("name, kinds", [
