@@ -5,6 +5,7 @@
 #ifndef NOMPD_FINDING_H
 #define NOMPD_FINDING_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,6 +32,7 @@ struct finding {
 	int64_t		version;    /* of a history entry or a former state;
 				     * 0: of none */
 	const char     *what;
+	bool		is_undone; /* before the next run looks at anything */
 };
 
 /* Takes note of a finding, which is borrowed; -1 ends the search. */

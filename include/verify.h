@@ -17,7 +17,8 @@ struct verify_counts {
 	int64_t states;	 /* former ones */
 	int64_t entries; /* of the history */
 	int64_t findings[FINDING__MAX];
-	int64_t raw; /* of the findings: of what outputs are made from */
+	int64_t raw; /* of the findings: of what outputs are made from, unless
+		      * the next run undoes it first */
 };
 
 /* All findings of these counts. */

@@ -167,14 +167,16 @@ repair(const struct options *opts, struct verify_counts *counts,
 		return -1;
 	if (opts->format != OUTPUT_TABLE)
 		(void)printf("{\"version\":%" PRId64 ",\"hashes\":%" PRId64
-		    ",\"outputs\":%" PRId64 ",\"indexes\":%" PRId64 "}\n",
-		    repaired.version, repaired.hashes, repaired.outputs,
-		    repaired.indexes);
+		    ",\"outputs\":%" PRId64 ",\"indexes\":%" PRId64
+		    ",\"proven\":%s}\n", repaired.version, repaired.hashes,
+		    repaired.outputs, repaired.indexes,
+		    repaired.is_proven ? "true" : "false");
 	else
 		(void)printf("version %" PRId64 " is a repair: hashes %" PRId64
-		    ", outputs %" PRId64 ", indexes %" PRId64 "\n",
+		    ", outputs %" PRId64 ", indexes %" PRId64 "%s\n",
 		    repaired.version, repaired.hashes, repaired.outputs,
-		    repaired.indexes);
+		    repaired.indexes, repaired.is_proven ? "" :
+		    "; the raw records are not proven");
 	*out = repaired;
 	return look(opts, counts, err);
 }

@@ -14,7 +14,7 @@
 #include "xalloc.h"
 
 /* What a prune takes away while the history is read looks as if it had been
- * dropped: so often it is read again when a run was published meanwhile. */
+ * dropped: so often it is read again when a run has done so meanwhile. */
 #define MAX_TRIES 5
 
 /* Findings, printed when it is certain that they are some. */
@@ -112,7 +112,8 @@ print_json(const struct verify_history_result *result, bool has_keys)
 	(void)printf(",\"findings\":%" PRIu64 "}\n", result->findings);
 }
 
-/* 1 = a run was published since the store was read, 0 = none. */
+/* 1 = a run was published since the store was read, or a prune is at work, 0 =
+ * none. */
 static int
 is_outdated(struct store *store, struct error *err)
 {
@@ -122,7 +123,8 @@ is_outdated(struct store *store, struct error *err)
 	    store_end(store, err) == -1 || store_begin(store, err) == -1 ||
 	    store_versions_get(store, &now, err) == -1)
 		return -1;
-	return now.finished != before.finished;
+	return now.finished != before.finished ||
+	    now.horizon != before.horizon;
 }
 
 static int

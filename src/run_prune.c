@@ -14,6 +14,7 @@
 #include "balance.h"
 #include "clock.h"
 #include "history.h"
+#include "history_prune.h"
 #include "log.h"
 #include "run_int.h"
 #include "seal.h"
@@ -309,11 +310,26 @@ fill_result(struct prune *prune)
 	result->states_from = prune->wanted.states_from;
 }
 
+/* One that died has left a horizon that no entry tells of, and seals with
+ * tombstones that are gone: the next entry ends that, whatever it takes. */
+static int
+has_died(const struct prune *prune, const struct store_versions *versions,
+    bool *out, struct error *err)
+{
+	struct history_full full;
+
+	if (history_full_read(prune->run->store, &full, err) == -1)
+		return -1;
+	*out = full.from > versions->finished;
+	return 0;
+}
+
 static int
 do_prune(struct prune *prune, struct error *err)
 {
 	struct run	     *run = prune->run;
 	struct store_versions versions;
+	bool		      is_next;
 
 	if (run_open_update(run, err) == -1 ||
 	    run_begin(run, err) == -1 ||
@@ -321,10 +337,11 @@ do_prune(struct prune *prune, struct error *err)
 		return -1;
 	prune->now_ms = clock_now_ms();
 	if (choose(prune, &versions, err) == -1 ||
-	    count_all(prune, err) == -1)
+	    count_all(prune, err) == -1 ||
+	    has_died(prune, &versions, &is_next, err) == -1)
 		return -1;
 	fill_result(prune);
-	if (is_nothing(&prune->wanted)) {
+	if (is_nothing(&prune->wanted) && !is_next) {
 		log_info("nothing is old enough; the store stays as it is");
 		run->result->version = versions.finished;
 		prune->result->horizon = versions.horizon;

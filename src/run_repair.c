@@ -11,6 +11,7 @@
 #include "guard.h"
 #include "hash.h"
 #include "history.h"
+#include "history_prune.h"
 #include "json_canonical.h"
 #include "log.h"
 #include "repair_int.h"
@@ -242,6 +243,26 @@ mend(struct repair *repair, struct error *err)
 	return run_publish(run, err);
 }
 
+/* Of what a prune that died has taken no seal tells yet: what raw records were
+ * is not to be proven, though they may be as they were. */
+static int
+check_prunes(struct store *store, struct error *err)
+{
+	struct store_versions versions;
+	struct history_full   full;
+
+	if (store_versions_get(store, &versions, err) == -1 ||
+	    history_full_read(store, &full, err) == -1)
+		return -1;
+	if (full.from <= versions.finished)
+		return 0;
+	return error_set(err, STATUS_STORE, "store %s: a prune has died after"
+	    " version %" PRId64 ", and no seal tells yet what it has taken;"
+	    " nothing is repaired: `nompd-sync prune` with the same ages, or"
+	    " any other run, has to come first", store_name(store),
+	    versions.finished);
+}
+
 int
 run_repair(const struct options *opts, const struct verify_counts *found,
     struct run_repaired *repaired, struct error *err)
@@ -261,6 +282,8 @@ run_repair(const struct options *opts, const struct verify_counts *found,
 	rc = run_open_update(run, err);
 	if (rc == 0)
 		rc = run_begin(run, err);
+	if (rc == 0)
+		rc = check_prunes(run->store, err);
 	if (rc == 0)
 		rc = mend(&repair, err);
 	rc = run_end(run, rc, err);

@@ -48,7 +48,7 @@ verify_found(struct verify *verify, const struct finding *finding,
 	if (finding->kind == FINDING_OUTPUT &&
 	    !verify_is_remade(verify, finding->collection))
 		words_add(&verify->remade, finding->collection);
-	if (!is_raw(finding->collection))
+	if (!is_raw(finding->collection) || finding->is_undone)
 		return verify->found(verify->ctx, finding, err);
 	verify->counts->raw++;
 	if (finding->kind == FINDING_DATA)
@@ -159,9 +159,23 @@ check_seals(struct verify *verify, bool of_raw, struct error *err)
 }
 
 static int
+read_versions(struct verify *verify, struct error *err)
+{
+	struct store_versions *versions = &verify->versions;
+
+	if (store_versions_get(verify->store, versions, err) == -1)
+		return -1;
+	if (versions->raised > versions->finished)
+		log_warn("a run has died after version %" PRId64 "; what is"
+		    " found may be due to it: let the next run end well and"
+		    " verify again", versions->finished);
+	return 0;
+}
+
+static int
 check_all(struct verify *verify, struct error *err)
 {
-	if (store_versions_get(verify->store, &verify->versions, err) == -1 ||
+	if (read_versions(verify, err) == -1 ||
 	    store_collections_get(verify->store, &verify->collections, err) ==
 	    -1 || check_versions(verify, err) == -1)
 		return -1;

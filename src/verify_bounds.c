@@ -1,5 +1,4 @@
 /* What prunes have left, as the history says, and as the store does. */
-#include <bson/bson.h>
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -9,33 +8,17 @@
 /* Bytes of the sentence of a finding. */
 #define MAX_WHAT 200
 
-static int64_t
-number_of(const bson_t *doc, const char *name)
-{
-	bson_iter_t iter;
-
-	return bson_iter_init_find(&iter, doc, name) &&
-	    BSON_ITER_HOLDS_INT64(&iter) ? bson_iter_int64(&iter) : 0;
-}
-
 void
-verify_bounds_add(struct verify *verify, int64_t version, const bson_t *prune)
+verify_bounds_add(struct verify *verify, const struct history_prune *prune)
 {
 	verify->prunes = xrealloc(verify->prunes,
 	    (verify->n_prunes + 1) * sizeof(*verify->prunes));
-	verify->prunes[verify->n_prunes++] = (struct verify_prune){
-		.version = version,
-		.tombstones = number_of(prune, "Tombstones"),
-		.history_to = number_of(prune, "HistoryTo"),
-		.states_to = number_of(prune, "StatesTo"),
-		.states_from = number_of(prune, "StatesFrom"),
-		.horizon = number_of(prune, "Horizon"),
-	};
+	verify->prunes[verify->n_prunes++] = *prune;
 }
 
 /* A prune that died before the history went has not raised it for that. */
 static int64_t
-states_from_of(const struct verify *verify, const struct verify_prune *prune)
+states_from_of(const struct verify *verify, const struct history_prune *prune)
 {
 	return verify->oldest > prune->history_to ? prune->states_from :
 	    prune->states_to;
@@ -56,39 +39,18 @@ check(struct verify *verify, const char *name, int64_t is, int64_t want,
 	    .what = what }, err);
 }
 
-/* From when on seals have the tombstones that the store has: after the last
- * prune that took some, and the first that came as far as the last one. */
-static int64_t
-find_full(const struct verify *verify, const struct verify_prune *last)
-{
-	const struct verify_prune *prune;
-	int64_t			   from = 0;
-	bool			   has_come = false;
-	size_t			   i;
-
-	if (last == NULL && verify->versions.horizon == 0)
-		return 0;
-	/* One that died has no entry. */
-	if (last == NULL || verify->versions.horizon > last->horizon)
-		return verify->versions.finished;
-	/* The newest one comes first. */
-	for (i = verify->n_prunes; i-- > 0;) {
-		prune = &verify->prunes[i];
-		if (prune->tombstones > 0 || (!has_come && last->horizon > 0 &&
-		    prune->horizon == last->horizon))
-			from = prune->version;
-		has_come = has_come || prune->horizon == last->horizon;
-	}
-	return from;
-}
-
 int
 verify_bounds(struct verify *verify, struct error *err)
 {
 	const struct store_versions *versions = &verify->versions;
-	const struct verify_prune   *prune, *last, *states;
+	const struct history_prune  *prune, *last, *states;
+	struct history_full	     full;
 	size_t			     i;
 
+	history_full_init(&full, versions);
+	for (i = 0; i < verify->n_prunes; i++)
+		history_full_add(&full, &verify->prunes[i]);
+	verify->full_from = full.from;
 	last = states = verify->prunes;
 	for (i = 1; i < verify->n_prunes; i++) {
 		prune = &verify->prunes[i];
@@ -98,7 +60,6 @@ verify_bounds(struct verify *verify, struct error *err)
 		    states_from_of(verify, states))
 			states = prune;
 	}
-	verify->full_from = find_full(verify, last);
 	if (last == NULL)
 		return 0;
 	if (check(verify, "Horizon", versions->horizon, last->horizon,

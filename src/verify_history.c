@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "history.h"
+#include "history_prune.h"
 #include "log.h"
 #include "seal.h"
 #include "stop.h"
@@ -40,11 +40,13 @@ struct walk {
 	char			      previous[HASH_TEXT_BYTES];
 	struct gap		      unsealed;
 	struct gap		      unsigned_ones;
+	struct history_full	      full;
 	int64_t			      pruned_to; /* 0: there was none */
 	char			      anchor[HASH_TEXT_BYTES];
 	bool			      has_head;
 	uint8_t			     *newest_seal; /* heap; NULL: it has none */
 	size_t			      newest_seal_len;
+	int64_t			      states_from; /* of the store */
 };
 
 static void found(struct walk *walk, int64_t version, const char *fmt, ...)
@@ -138,22 +140,18 @@ check_signature(struct walk *walk, int64_t version, const struct seal *seal)
 
 /* The newest prune of the history tells what the oldest entry is chained to. */
 static void
-note_prune(struct walk *walk, const struct store_history *entry)
+note_prune(struct walk *walk, const struct store_history *entry,
+    bool is_sealed)
 {
-	bson_iter_t iter, to, anchor;
+	struct history_prune prune;
 
-	if (walk->pruned_to > 0 || entry->tallies == NULL ||
-	    !bson_iter_init_from_data(&iter, entry->tallies,
-	    entry->tallies_len))
+	if (!history_prune_get(entry, &prune))
 		return;
-	to = iter;
-	if (!bson_iter_find_descendant(&to, HISTORY_PRUNE ".HistoryTo", &to) ||
-	    !bson_iter_find_descendant(&iter, HISTORY_PRUNE ".Anchor",
-	    &anchor) || !BSON_ITER_HOLDS_UTF8(&anchor))
+	history_full_add(&walk->full, &prune);
+	if (!is_sealed || walk->pruned_to > 0 || prune.anchor[0] == '\0')
 		return;
-	walk->pruned_to = bson_iter_as_int64(&to);
-	(void)snprintf(walk->anchor, sizeof(walk->anchor), "%s",
-	    bson_iter_utf8(&anchor, NULL));
+	walk->pruned_to = prune.history_to;
+	memcpy(walk->anchor, prune.anchor, sizeof(walk->anchor));
 }
 
 /* The content of an entry whose seal is sound. */
@@ -191,7 +189,6 @@ check_sealed(struct walk *walk, const struct store_history *entry,
 		walk->has_head = true;
 	check_content(walk, entry, seal);
 	check_signature(walk, entry->version, seal);
-	note_prune(walk, entry);
 }
 
 static void
@@ -221,6 +218,7 @@ check_entry(struct walk *walk, const struct store_history *entry)
 		    " it is no document of the members that a seal has");
 	else
 		gap_add(&walk->unsealed, entry->version);
+	note_prune(walk, entry, rc == 0);
 	if (rc == 0 && walk->later == 0)
 		keep_newest(walk, entry);
 	walk->later = entry->version;
@@ -258,6 +256,18 @@ check_whole(struct walk *walk)
 		    " cut off, or pruned since", what->head);
 }
 
+/* Tombstones that were pruned since have to be missing, and no more. */
+static bool
+is_same(const struct walk *walk, const struct store_counts *counts,
+    const struct seal_numbers *sealed)
+{
+	if (counts->live != sealed->live)
+		return false;
+	return walk->out->head_version >= walk->full.from ?
+	    counts->deleted == sealed->deleted :
+	    counts->deleted <= sealed->deleted;
+}
+
 /* The newest seal beside what the store has. */
 static int
 check_counts(struct walk *walk, const char *name, struct error *err)
@@ -269,7 +279,7 @@ check_counts(struct walk *walk, const char *name, struct error *err)
 	    &numbers);
 	if (store_counts_get(walk->what->store, name, &counts, err) == -1)
 		return -1;
-	if (counts.live != numbers.live || counts.deleted != numbers.deleted)
+	if (!is_same(walk, &counts, &numbers))
 		found(walk, walk->out->head_version, "%s: the entry was sealed"
 		    " with %" PRId64 " live records and %" PRId64
 		    " tombstones; the store has %" PRId64 " and %" PRId64,
@@ -297,16 +307,12 @@ add_sealed(const struct walk *walk, char ***names)
 static int
 check_newest(struct walk *walk, struct error *err)
 {
-	struct store_versions versions;
-	char		    **names, **name;
-	int		      rc = 0;
+	char **names, **name;
+	int    rc = 0;
 
-	if (walk->newest_seal == NULL)
-		return 0;
-	if (store_versions_get(walk->what->store, &versions, err) == -1)
-		return -1;
-	/* No view goes back to it. */
-	if (versions.states_from > walk->out->head_version)
+	/* Or no view goes back to it. */
+	if (walk->newest_seal == NULL ||
+	    walk->states_from > walk->out->head_version)
 		return 0;
 	if (store_collections_get(walk->what->store, &names, err) == -1)
 		return -1;
@@ -343,10 +349,15 @@ int
 verify_history(const struct verify_history *what,
     struct verify_history_result *out, struct error *err)
 {
-	struct walk walk = { .what = what, .out = out };
-	int	    rc;
+	struct walk	      walk = { .what = what, .out = out };
+	struct store_versions versions;
+	int		      rc;
 
 	*out = (struct verify_history_result){ .entries = 0 };
+	if (store_versions_get(what->store, &versions, err) == -1)
+		return -1;
+	history_full_init(&walk.full, &versions);
+	walk.states_from = versions.states_from;
 	rc = verify_parts_read(what->store, &walk.parts, err);
 	if (rc == 0)
 		rc = walk_entries(&walk, err);

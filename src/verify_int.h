@@ -2,27 +2,17 @@
 #ifndef NOMPD_VERIFY_INT_H
 #define NOMPD_VERIFY_INT_H
 
-#include <bson/bson.h>
 #include <stdbool.h>
 
 #include "collection.h"
 #include "hash.h"
+#include "history_prune.h"
 #include "stage.h"
 #include "verify.h"
 
 struct json_canonical;
 struct seal_keys;
 struct verify_ledger;
-
-/* What the history says of a prune. */
-struct verify_prune {
-	int64_t version;
-	int64_t tombstones; /* that have gone */
-	int64_t history_to;
-	int64_t states_to;
-	int64_t states_from; /* as they were after it */
-	int64_t horizon;
-};
 
 /*
  * runs are the finished ones whose entries are kept, newest first; oldest is
@@ -41,7 +31,7 @@ struct verify {
 	struct store_run       *runs;
 	size_t			n_runs;
 	int64_t			oldest;
-	struct verify_prune    *prunes; /* newest first */
+	struct history_prune   *prunes; /* newest first */
 	size_t			n_prunes;
 	int64_t			full_from; /* no tombstone was pruned since */
 	struct verify_ledger   *ledger;
@@ -73,8 +63,8 @@ int verify_states(struct verify *verify, const char *collection,
     struct error *err);
 /* verify_bounds.c: a prune of the history; Horizon and StatesFrom beside all of
  * them, when all runs are known. */
-void verify_bounds_add(struct verify *verify, int64_t version,
-    const bson_t *prune);
+void verify_bounds_add(struct verify *verify,
+    const struct history_prune *prune);
 int verify_bounds(struct verify *verify, struct error *err);
 /* verify_chain.c: the chain of the history. */
 int verify_chain(struct verify *verify, struct error *err);

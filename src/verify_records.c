@@ -35,7 +35,10 @@ static int
 found(const struct place *place, enum finding_kind kind, const char *what,
     struct error *err)
 {
+	/* A record of an unfinished version below the last one stays. */
 	return verify_found(place->verify, &(struct finding){
+	    .is_undone = kind == FINDING_UNFINISHED && (place->is_state ||
+	    place->record->version > place->verify->versions.finished),
 	    .kind = place->is_state && kind != FINDING_UNFINISHED ?
 	    FINDING_STATE : kind,
 	    .collection = place->collection,

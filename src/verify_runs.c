@@ -106,8 +106,6 @@ take_member(struct verify *verify, int64_t version, const bson_iter_t *member,
 	bson_iter_document(member, &len, &data);
 	if (!bson_init_static(&tally, data, len))
 		return 0;
-	if (strcmp(name, HISTORY_PRUNE) == 0)
-		verify_bounds_add(verify, version, &tally);
 	if (!bson_has_field(&tally, "AddedKeys"))
 		return collection_find(name) == COLLECTION__MAX;
 	note_collection(verify, version, name);
@@ -134,9 +132,10 @@ static int
 take_entry(struct verify *verify, const struct store_history *entry,
     struct error *err)
 {
-	bson_t	    tallies;
-	bson_iter_t iter;
-	int	    rc = 1;
+	struct history_prune prune;
+	bson_t		     tallies;
+	bson_iter_t	     iter;
+	int		     rc = 1;
 
 	verify->counts->entries++;
 	add_run(verify, entry);
@@ -149,6 +148,8 @@ take_entry(struct verify *verify, const struct store_history *entry,
 	    !bson_iter_init(&iter, &tallies))
 		return found_entry(verify, entry->version, "its counts and key"
 		    " lists are not BSON", err);
+	if (history_prune_get(entry, &prune))
+		verify_bounds_add(verify, &prune);
 	while (rc == 1 && bson_iter_next(&iter))
 		rc = take_member(verify, entry->version, &iter, err);
 	if (rc == 0)

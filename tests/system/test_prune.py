@@ -298,6 +298,8 @@ def test_every_step(bare, clock):
             break
         assert ended.status == -signal.SIGKILL, ended.err
         bare.expire_lease()
+        ended = bare.run("verify")
+        assert ended.status == 0, ended.out
         if KIND is stores.SQLITE:
             check_left(story, bare)
         if step % 2:
@@ -307,6 +309,8 @@ def test_every_step(bare, clock):
         prune(bare, *words)
         check_left(story, bare)
         assert step % 2 or state_of(bare) == end
+        ended = bare.run("verify")
+        assert ended.status == 0, ended.out
     else:
         pytest.fail(f"more than {MAX_STEPS} steps")
     assert step > 4

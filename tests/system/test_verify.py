@@ -23,7 +23,7 @@ from upstream import activity, authorization, plan
 
 HOUR = 3600 * 1000
 SUMMARY = {"records", "states", "entries", "findings"}
-REPAIR = {"version", "hashes", "outputs", "indexes"}
+REPAIR = {"version", "hashes", "outputs", "indexes", "proven"}
 SQLITE = pytest.mark.only_store("sqlite")
 MONGODB = pytest.mark.only_store("mongodb")
 OUTPUTS = ("TreatmentGroups", "ReimbursementGroups")
@@ -411,7 +411,8 @@ def test_damage_that_is_mended(aged, name):
     again = verify(aged, "--repair")
     assert again.status == 0 and again.looks[0] == verdict.findings
     assert again.repairs == [{"version": LAST + 1, "hashes": hashes,
-                              "outputs": changed, "indexes": 0}]
+                              "outputs": changed, "indexes": 0,
+                              "proven": True}]
     after = aged.dump()
     entry = aged.history("--limit", "1")[0]
     assert entry["Repair"] == {

@@ -1,6 +1,7 @@
 """What the seals of the history prove: no repair makes outputs of raw records
 that are not those of the last run, nobody changes what a version was, and no
 bound goes down."""
+import signal
 import time
 
 import pytest
@@ -9,11 +10,12 @@ import model
 import seals
 from conftest import FILLED, KIND, folder_upstream
 from stores import Record
+from test_kill import MAX_STEPS
 from test_prune import prune
 from test_rollback import back
 from test_seal import keygen
 from test_verify import (  # noqa: F401
-    LAST, ODD, ODD_PLAN, SQLITE, WRONG, Verdict, aged, aged_store, damage_of,
+    LAST, MONGODB, ODD, ODD_PLAN, SQLITE, WRONG, Verdict, aged, aged_store, damage_of,
     hash_of, outputs, verify)
 from upstream import plan
 
@@ -64,8 +66,10 @@ def test_raw_records_that_are_not_proven(aged, ruin):  # noqa: F811
     assert verdict.has(("PlanDefinitions", "p1"), "ContentHash")
     assert verdict.has(("PlanDefinitions",), "the last seal has")
     numbers = sealed(aged, "PlanDefinitions")
-    for _ in range(2):
+    for turn in (1, 2):
         again = verify(aged, "--repair")
+        assert [line["proven"] for line in again.repairs] == [False] or (
+            turn == 2 and again.repairs == [])
         assert again.has(("PlanDefinitions",), "the last seal has")
         assert outputs(aged.dump()) == outputs(before)
         kept = sealed(aged, "PlanDefinitions")
@@ -83,6 +87,7 @@ def test_a_full_run_mends_them(aged, ruin):  # noqa: F811
     assert ended.status == 1
     assert "PlanDefinitions: its records are not those that version" in (
         ended.err)
+    assert "; the raw records are not proven\n" in ended.out
     assert "the groups are left as they are" in ended.err
     assert "backup" in ended.err and "full run" in ended.err
     assert aged.run(*LET).status == 0
@@ -251,6 +256,165 @@ def test_many_versions(bare):
     assert [line["version"] for line in found] == [4, VERSIONS - 1]
     assert "from version 3 on" in found[0]["finding"]
     assert "on" not in found[1]["finding"].partition(";")[2]
+
+
+# Runs that died
+
+DIED = f"a run has died after version {LAST};"
+
+
+def die_in_a_prune(program):
+    """All tombstones are gone, and no entry tells of it."""
+    damage = damage_of(program.store)
+    gone = {where: record.version
+            for where, record in program.dump().records.items()
+            if record.deleted}
+    for where in gone:
+        damage.remove(*where)
+    KIND.raise_version(program.store)
+    damage.metadata(Horizon=max(gone.values()))
+
+
+def check_died(verdict):
+    """The version was raised; only an embedded store is never left so."""
+    assert verdict.err.count(DIED) == 1
+    assert [line["finding"] for line in verdict.findings] == [
+        "CurrentVersion is above that of the last history entry"] * (
+            KIND.name == "sqlite")
+
+
+def prune_again(program, *kinds):
+    result = prune(program, *kinds)
+    assert result.pop("durationMs") >= 0
+    assert result == {"version": LAST + 2, "tombstones": 0, "states": 0,
+                      "entries": 0, "horizon": 2, "statesFrom": 0}
+
+
+NEXT = {
+    "prune": lambda program: prune_again(
+        program, "--tombstones-older-than", "1d"),
+    "another prune": lambda program: prune_again(
+        program, "--states-older-than", "1d"),
+    "run": lambda program: program.run(*LET),
+    "reconvert": lambda program: program.run("reconvert"),
+    "rollback": lambda program: back(program, 2, *LET),
+}
+
+
+def check_history(program):
+    ended = program.run("verify", "--history")
+    assert ended.status == 0, ended.out
+
+
+@pytest.mark.parametrize("name", NEXT)
+def test_a_prune_that_died(aged, name):  # noqa: F811
+    """It has done no damage; but what it took no seal tells, and so there is
+    no repair until another run has ended."""
+    die_in_a_prune(aged)
+    check_history(aged)
+    check_died(verify(aged))
+    damage, where = damage_of(aged.store), ("TreatmentGroups", "p2")
+    damage.record(*where, JsonHash=WRONG)
+    before = aged.dump()
+    ended = aged.run("verify", "--repair")
+    assert ended.status == 74
+    for piece in (f"a prune has died after version {LAST}",
+                  "nothing is repaired", "`nompd-sync prune`"):
+        assert piece in ended.err
+    assert aged.dump() == before
+    damage.record(*where, JsonHash=json_hash(
+        model.decode(before.records[where].data)))
+    NEXT[name](aged)
+    assert len(aged.history("--limit", "9")) == LAST + 1
+    check_history(aged)
+    damage.record(*where, JsonHash=WRONG)
+    verdict = verify(aged, "--repair")
+    assert verdict.findings == [] and DIED not in verdict.err
+    assert [line["proven"] for line in verdict.repairs] == [True]
+    assert not any("Unproven" in sealed(aged, collection)
+                   for collection, _ in before.records)
+    check_history(aged)
+    # What was before can be gone back to, but for the tombstones.
+    for version in range(1, LAST + 3):
+        if version != LAST + 1:
+            assert back(aged, version, *LET, "--dry-run").status == 0
+    version = aged.dump().version
+    assert prune(aged, "--states-older-than", "1d")["version"] == version
+
+
+def test_damage_beside_a_prune_that_died(aged):  # noqa: F811
+    """What it cannot have done is found."""
+    die_in_a_prune(aged)
+    damage = damage_of(aged.store)
+    damage.state("TreatmentGroups", "p1", 1, Data=ODD,
+                 ContentHash=hash_of(ODD), JsonHash=json_hash(ODD))
+    assert verify(aged).has(("TreatmentGroups", 1), "it was sealed with")
+    check_history(aged)
+    damage.remove("ActivityDefinitions", "a2")
+    assert verify(aged).has(("ActivityDefinitions",), "the last seal has")
+    ended = aged.run("verify", "--history")
+    assert ended.status == 1 and "ActivityDefinitions: the entry" in ended.out
+
+
+def test_tombstones_beside_a_prune_that_died(aged):  # noqa: F811
+    """None comes by it."""
+    die_in_a_prune(aged)
+    for i in range(EXTRA):
+        KIND.put(aged.store, "TreatmentGroups", Record(
+            f"x{i:02}", model.encode(ODD), 2, 1, 1, hash_of(ODD)))
+    ended = aged.run("verify", "--history")
+    assert ended.status == 1 and "has 2 and 12\n" in ended.out
+
+
+def test_a_run_that_died(aged):  # noqa: F811
+    """It is told of before what is found."""
+    assert "has died" not in verify(aged).err
+    KIND.raise_version(aged.store)
+    check_died(verify(aged))
+
+
+@MONGODB
+def test_raw_records_of_a_run_that_died(aged):  # noqa: F811
+    """The repair undoes them before it looks at what was found; in a store
+    without seals that is all it has."""
+    for version in range(1, LAST + 1):
+        KIND.put_seal(aged.store, version, None)
+    before = aged.dump()
+    url = folder_upstream(aged.folder / "changed", [
+        plan("p1", "a1", name="P"), plan("p2", "a1", name="Q")], *FILLED[1:])
+    for step in range(1, MAX_STEPS):
+        assert aged.run(*LET, url=url, env={
+            "NOMPD_STORE_KILL_AT": str(step)}).status == -signal.SIGKILL
+        aged.expire_lease()
+        if aged.dump().records["PlanDefinitions", "p1"].version > LAST:
+            break
+    damage_of(aged.store).record("TreatmentGroups", "p2",
+                                 Data={**ODD, "id": "p2"})
+    verdict = verify(aged)
+    assert verdict.has(("PlanDefinitions", "p1"), "of version")
+    verdict = verify(aged, "--repair")
+    assert verdict.findings == []
+    assert all(line["proven"] for line in verdict.repairs)
+    assert outputs(aged.dump()) == outputs(before)
+
+
+@SQLITE
+def test_raw_records_of_a_late_batch(aged):  # noqa: F811
+    """Those of a run that died before the last one are not undone."""
+    KIND.raise_version(aged.store)
+    assert aged.run(*LET).result["version"] == LAST + 2
+    for version in (1, 2, LAST, LAST + 2):
+        KIND.put_seal(aged.store, version, None)
+    damage = damage_of(aged.store)
+    damage.change(
+        "INSERT INTO RecordHistory SELECT 'ActivityDefinitions', BusinessKey,"
+        " Version, ?, IsDeleted, UpdatedAt, ContentHash, Data, JsonHash"
+        " FROM ActivityDefinitions WHERE BusinessKey = 'a2'", LAST + 1)
+    damage.record("ActivityDefinitions", "a2", Version=LAST + 1)
+    damage.record("TreatmentGroups", "p2", JsonHash=WRONG)
+    verdict = verify(aged, "--repair")
+    assert [line["proven"] for line in verdict.repairs] == [False]
+    assert "has no seal, and raw records are damaged" in verdict.err
 
 
 # Bounds
