@@ -555,9 +555,9 @@ copy_all(struct copy *copy, struct error *err)
 	char *const *name;
 
 	/* First, so that a run on an unfinished copy counts on from there. */
-	if (store_begin(copy->to, err) == -1 ||
-	    prune_target(copy, err) == -1 || (copy->versions.raised > 0 &&
-	    store_versions_set(copy->to, &copy->versions, err) == -1))
+	if (store_begin(copy->to, err) == -1 || (copy->versions.raised > 0 &&
+	    store_versions_set(copy->to, &copy->versions, err) == -1) ||
+	    prune_target(copy, err) == -1)
 		return -1;
 	for (name = copy->collections; *name != NULL; name++) {
 		if (store_collection_make(copy->to, *name, err) == -1 ||
