@@ -202,8 +202,7 @@ class Answers:
                   f" {moment} | {1e3 * series.seconds:,.0f}"
                   f" ({1e3 * min(s.seconds for s in series.samples):,.0f} –"
                   f" {1e3 * max(s.seconds for s in series.samples):,.0f}) |"
-                  f" {1e3 * series.cpu_seconds:,.0f} |"
-                  f" {series.peak_mib:.1f} |", flush=True)
+                  f" {1e3 * series.cpu_seconds:,.0f} |", flush=True)
 
 
 def stop_when_written(run):
@@ -267,7 +266,7 @@ def bench(args, folder):
         size.print()
     print()
     print_head("records", "store", "answer", "moment", "ms (min – max)",
-               "CPU ms", "peak MiB", texts=3)
+               "CPU ms", texts=3)
     for size in sizes:
         bench_answers(args, size)
     print(f"\nseconds, ms, CPU: medians of {args.repeat}; records:"

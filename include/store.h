@@ -92,9 +92,10 @@ int store_lease_check(struct store *store, struct error *err);
 int store_begin(struct store *store, struct error *err);
 /*
  * In a run, after store_begin() and before anything is read: what runs that
- * died have left becomes what it was before them.  What cannot be undone, in a
- * store that had no finished run when former states came, or whose states_from
- * is above its last finished version, is left to store_version_raise().  A
+ * died after the last finished one have left becomes what it was before them.
+ * What cannot be undone, in a store that had no finished run when former states
+ * came, or whose states_from is above its last finished version, and what has
+ * an unfinished version below that one, is left to store_version_raise().  A
  * store that was opened to be read is left as it is.
  */
 int store_undo(struct store *store, struct error *err);
