@@ -4,6 +4,8 @@
 
 #include "clock.h"
 #include "copy.h"
+#include "copy_int.h"
+#include "history_prune.h"
 #include "lease.h"
 #include "log.h"
 #include "record.h"
@@ -16,25 +18,6 @@
  * copy that was cut off need not write again. */
 #define MAX_BATCH_RECORDS 5000
 #define MAX_BATCH_BYTES	  (16 * 1024 * 1024)
-/* The same of history entries and parts of key lists. */
-#define MAX_BATCH_ENTRIES 100
-
-/*
- * held is a second connection to the target, which reads what is there already
- * while the first one writes.
- */
-struct copy {
-	const struct options *opts;
-	struct store	     *from;
-	struct store	     *to;
-	struct store	     *held;
-	struct store_versions versions; /* of from */
-	char		    **collections; /* of from */
-	int64_t		     *finished; /* the versions of its history ... */
-	size_t		      n_finished; /* ... newest first */
-	struct copy_result   *result;
-};
-
 static int
 refuse_same(const struct copy *copy, struct error *err)
 {
@@ -81,9 +64,8 @@ open_stores(struct copy *copy, struct error *err)
 	return store_versions_get(copy->from, &copy->versions, err);
 }
 
-/* Makes what was written so far last, and goes on. */
-static int
-publish_batch(struct copy *copy, struct error *err)
+int
+copy_publish_batch(struct copy *copy, struct error *err)
 {
 	return store_publish(copy->to, err) == -1 ? -1 :
 	    store_begin(copy->to, err);
@@ -181,6 +163,7 @@ prune_target(struct copy *copy, struct error *err)
 static int
 read_finished(struct copy *copy, struct error *err)
 {
+	struct history_prune prune;
 	struct store_history entry;
 	struct store_cursor *cursor;
 	int		     rc;
@@ -188,6 +171,9 @@ read_finished(struct copy *copy, struct error *err)
 	if (store_history_open(copy->from, INT64_MAX, &cursor, err) == -1)
 		return -1;
 	while ((rc = store_history_next(cursor, &entry, err)) == 1) {
+		if (history_prune_get(&entry, &prune) &&
+		    prune.history_to > copy->pruned_to)
+			copy->pruned_to = prune.history_to;
 		copy->finished = xrealloc(copy->finished,
 		    (copy->n_finished + 1) * sizeof(*copy->finished));
 		copy->finished[copy->n_finished++] = entry.version;
@@ -206,12 +192,11 @@ compare_versions(const void *key, const void *element)
 	return one > other ? -1 : one < other;
 }
 
-/* A version whose history entry is there, or may have been pruned. */
+/* A version whose history entry is there, or was pruned. */
 static bool
 is_finished(const struct copy *copy, int64_t version)
 {
-	return copy->n_finished > 0 &&
-	    (version < copy->finished[copy->n_finished - 1] ||
+	return version <= copy->pruned_to || (copy->n_finished > 0 &&
 	    bsearch(&version, copy->finished, copy->n_finished,
 	    sizeof(*copy->finished), compare_versions) != NULL);
 }
@@ -311,7 +296,7 @@ make_room(struct copy *copy, struct join *join,
 	if (join->records >= MAX_BATCH_RECORDS ||
 	    join->bytes >= MAX_BATCH_BYTES) {
 		if (close_writer(join, err) == -1 ||
-		    publish_batch(copy, err) == -1 ||
+		    copy_publish_batch(copy, err) == -1 ||
 		    open_writer(copy, join, err) == -1)
 			return -1;
 	}
@@ -428,7 +413,7 @@ copy_states(struct copy *copy, const char *collection, struct error *err)
 	}
 	if (end_join(&join, rc, err) == -1)
 		return -1;
-	return join.records > 0 ? publish_batch(copy, err) : 0;
+	return join.records > 0 ? copy_publish_batch(copy, err) : 0;
 }
 
 static int
@@ -441,95 +426,8 @@ copy_collection(struct copy *copy, const char *collection, struct error *err)
 	    err) == 0 && store_records_open(copy->held, collection, true,
 	    &join.held, err) == 0 && open_writer(copy, &join, err) == 0)
 		rc = copy_records(copy, &join, err);
-	return end_join(&join, rc, err) == -1 ? -1 : publish_batch(copy, err);
-}
-
-static int
-compare_parts(const struct store_history_keys *one,
-    const struct store_history_keys *other)
-{
-	int order;
-
-	if (one->version != other->version)
-		return one->version < other->version ? -1 : 1;
-	order = strcmp(one->collection, other->collection);
-	if (order == 0)
-		order = strcmp(one->act, other->act);
-	if (order == 0 && one->part != other->part)
-		order = one->part < other->part ? -1 : 1;
-	return order;
-}
-
-static int
-copy_parts(struct copy *copy, struct store_cursor *source,
-    struct store_cursor *held, struct error *err)
-{
-	struct store_history_keys keys, has;
-	int			  rc, has_held, n = 0;
-
-	has_held = store_history_keys_next(held, &has, err);
-	while (has_held != -1 &&
-	    (rc = store_history_keys_next(source, &keys, err)) == 1) {
-		while (has_held == 1 && compare_parts(&has, &keys) < 0)
-			has_held = store_history_keys_next(held, &has, err);
-		if (keys.version > copy->versions.finished ||
-		    (has_held == 1 && compare_parts(&has, &keys) == 0))
-			continue;
-		if (has_held == -1 || stop_check(STATUS_STORE, err) == -1 ||
-		    store_history_keys_put(copy->to, &keys, err) == -1 ||
-		    (++n % MAX_BATCH_ENTRIES == 0 &&
-		    publish_batch(copy, err) == -1))
-			return -1;
-	}
-	return has_held == -1 ? -1 : rc;
-}
-
-/* Newest first: it, too, is there only when all records are. */
-static int
-copy_entries(struct copy *copy, struct store_cursor *source,
-    struct store_cursor *held, struct error *err)
-{
-	struct store_history entry, has;
-	int		     rc, has_held, n = 0;
-
-	has_held = store_history_next(held, &has, err);
-	while (has_held != -1 &&
-	    (rc = store_history_next(source, &entry, err)) == 1) {
-		while (has_held == 1 && has.version > entry.version)
-			has_held = store_history_next(held, &has, err);
-		if (entry.version > copy->versions.finished ||
-		    (has_held == 1 && has.version == entry.version))
-			continue;
-		if (has_held == -1 || stop_check(STATUS_STORE, err) == -1 ||
-		    store_history_put(copy->to, &entry, err) == -1 ||
-		    (++n % MAX_BATCH_ENTRIES == 0 &&
-		    publish_batch(copy, err) == -1))
-			return -1;
-	}
-	return has_held == -1 ? -1 : rc;
-}
-
-static int
-copy_history(struct copy *copy, struct error *err)
-{
-	struct store_cursor *source = NULL, *held = NULL;
-	int		     rc = -1;
-
-	if (store_history_parts_open(copy->from, &source, err) == 0 &&
-	    store_history_parts_open(copy->held, &held, err) == 0)
-		rc = copy_parts(copy, source, held, err);
-	store_cursor_close(held);
-	store_cursor_close(source);
-	if (rc == -1)
-		return -1;
-	source = held = NULL;
-	rc = -1;
-	if (store_history_open(copy->from, INT64_MAX, &source, err) == 0 &&
-	    store_history_open(copy->held, INT64_MAX, &held, err) == 0)
-		rc = copy_entries(copy, source, held, err);
-	store_cursor_close(held);
-	store_cursor_close(source);
-	return rc == 0 ? publish_batch(copy, err) : -1;
+	return end_join(&join, rc, err) == -1 ? -1 :
+	    copy_publish_batch(copy, err);
 }
 
 /* Reads both stores again: are they the same by now? */
