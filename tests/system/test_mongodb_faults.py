@@ -35,7 +35,7 @@ BEHIND = 5          # those behind which it is published: the list of jobs hears
 # Large messages, of which each collection has two.
 STATES_OF_AUTHORIZATIONS, AUTHORIZATIONS = 5, 6
 # A server that has gone is not waited for.
-IMPATIENT = {"serverSelectionTimeoutMS": 500, "connectTimeoutMS": 2000,
+IMPATIENT = {"serverSelectionTimeoutMS": 1500, "connectTimeoutMS": 2000,
              "socketTimeoutMS": 2000}
 LEASE = 30          # seconds for which a run that died keeps others out
 LATER = 2           # and what a test waits more
