@@ -58,13 +58,33 @@ store_mongodb_versions_get(struct store *base, struct store_versions *out,
 	return rc == -1 ? -1 : 0;
 }
 
+/* The first run in this order (1, -1) of versions; destroys selector. */
+static int
+find_run(struct store_mongodb *store, bson_t *selector, int order,
+    struct store_run *out, struct error *err)
+{
+	bson_t opts, doc;
+	int    rc;
+
+	store_mongodb_read_options(store, &opts);
+	mongodb_sort_by(&opts, "Version", order, NULL);
+	mongodb_show_only(&opts, (const char *const[]){ "Version", "SyncedAt",
+	    NULL });
+	rc = mongodb_find_one(store, HISTORY, selector, &opts, &doc, err);
+	if (rc != 1)
+		return rc;
+	out->version = mongodb_number(&doc, "Version");
+	out->synced_at_ms = mongodb_time(&doc, "SyncedAt");
+	bson_destroy(&doc);
+	return 1;
+}
+
 int
 store_mongodb_run_find(struct store *base, int64_t version, int64_t at_ms,
     struct store_run *out, struct error *err)
 {
 	struct store_mongodb *store = (struct store_mongodb *)base;
-	bson_t		      selector, opts, doc, range;
-	int		      rc;
+	bson_t		      selector, range;
 
 	/* What was published since is none of what this one sees. */
 	if (store->has_begun && version > store->begun.finished)
@@ -77,17 +97,7 @@ store_mongodb_run_find(struct store *base, int64_t version, int64_t at_ms,
 		    "SyncedAt", &range) && BSON_APPEND_DATE_TIME(&range,
 		    "$lte", at_ms) && bson_append_document_end(&selector,
 		    &range));
-	store_mongodb_read_options(store, &opts);
-	mongodb_sort_by(&opts, "Version", -1, NULL);
-	mongodb_show_only(&opts, (const char *const[]){ "Version", "SyncedAt",
-	    NULL });
-	rc = mongodb_find_one(store, HISTORY, &selector, &opts, &doc, err);
-	if (rc != 1)
-		return rc;
-	out->version = mongodb_number(&doc, "Version");
-	out->synced_at_ms = mongodb_time(&doc, "SyncedAt");
-	bson_destroy(&doc);
-	return 1;
+	return find_run(store, &selector, -1, out, err);
 }
 
 /* What was published since store_begin() is none of what is read, nor what a
@@ -105,8 +115,7 @@ store_mongodb_run_first(struct store *base, int64_t after_ms, int64_t until_ms,
     struct store_run *out, struct error *err)
 {
 	struct store_mongodb *store = (struct store_mongodb *)base;
-	bson_t		      selector, opts, doc, range;
-	int		      rc;
+	bson_t		      selector, range;
 
 	bson_init(&selector);
 	select_begun(store, &selector);
@@ -115,17 +124,7 @@ store_mongodb_run_first(struct store *base, int64_t after_ms, int64_t until_ms,
 	    (until_ms == INT64_MAX ||
 	    BSON_APPEND_DATE_TIME(&range, "$lte", until_ms)) &&
 	    bson_append_document_end(&selector, &range));
-	store_mongodb_read_options(store, &opts);
-	mongodb_sort_by(&opts, "Version", 1, NULL);
-	mongodb_show_only(&opts, (const char *const[]){ "Version", "SyncedAt",
-	    NULL });
-	rc = mongodb_find_one(store, HISTORY, &selector, &opts, &doc, err);
-	if (rc != 1)
-		return rc;
-	out->version = mongodb_number(&doc, "Version");
-	out->synced_at_ms = mongodb_time(&doc, "SyncedAt");
-	bson_destroy(&doc);
-	return 1;
+	return find_run(store, &selector, 1, out, err);
 }
 
 /* Adds a version that is above all before it. */
