@@ -45,9 +45,13 @@ int seal_numbers_make(struct store *store, const char *collection,
  */
 struct seal_scan;
 struct store_outline;
+struct store_record;
 struct seal_scan *seal_scan_new(const char *collection);
 void seal_scan_add(struct seal_scan *scan,
     const struct store_outline *outline);
+/* Without its Data and its time. */
+void seal_scan_add_record(struct seal_scan *scan,
+    const struct store_record *record);
 void seal_scan_end(struct seal_scan *scan, struct seal_numbers *out);
 /* From a seal of len bytes (NULL: there is none): 1 = *out is filled, 0 = it
  * says nothing of that collection, or is not sound. */

@@ -31,22 +31,6 @@ put_planned(const struct restore *restore, const struct planned *planned,
 	    record->json_hash);
 }
 
-static void
-add_record(struct restore *restore, const struct store_record *record)
-{
-	struct store_outline outline = {
-		.key = record->key,
-		.len = record->len,
-		.version = record->version,
-		.is_deleted = record->is_deleted,
-	};
-
-	memcpy(outline.hash, record->hash, sizeof(outline.hash));
-	memcpy(outline.json_hash, record->json_hash,
-	    sizeof(outline.json_hash));
-	seal_scan_add(restore->scan, &outline);
-}
-
 /* Is that what the plan is for? */
 static bool
 is_planned(struct restore *restore, const struct store_record *record)
@@ -88,7 +72,7 @@ scan_all(struct restore *restore, struct store_cursor *cursor,
 		if (is_planned(restore, &record) &&
 		    planned->act == ACT_UPDATE && !record.is_deleted)
 			put_planned(restore, planned, &record);
-		add_record(restore, &record);
+		seal_scan_add_record(restore->scan, &record);
 	}
 	return rc;
 }

@@ -104,22 +104,6 @@ restore_one(const struct restore *restore, const struct store_record *record,
 	return stage_add(restore->run->stage, restore->tally->list, &doc, err);
 }
 
-static void
-scan_record(const struct restore *restore, const struct store_record *record)
-{
-	struct store_outline outline = {
-		.key = record->key,
-		.len = record->len,
-		.version = record->version,
-		.is_deleted = record->is_deleted,
-	};
-
-	memcpy(outline.hash, record->hash, sizeof(outline.hash));
-	memcpy(outline.json_hash, record->json_hash,
-	    sizeof(outline.json_hash));
-	seal_scan_add(restore->scan, &outline);
-}
-
 /* Tombstones are a part of the seal, and of nothing else. */
 static int
 restore_all(const struct restore *restore, struct store_cursor *cursor,
@@ -131,7 +115,7 @@ restore_all(const struct restore *restore, struct store_cursor *cursor,
 	while ((rc = store_record_next(cursor, &record, err)) == 1) {
 		if (stop_check(STATUS_STORE, err) == -1)
 			return -1;
-		scan_record(restore, &record);
+		seal_scan_add_record(restore->scan, &record);
 		if (!record.is_deleted &&
 		    restore_one(restore, &record, err) == -1)
 			return -1;

@@ -106,6 +106,22 @@ seal_scan_add(struct seal_scan *scan, const struct store_outline *outline)
 		add_item(scan, outline);
 }
 
+void
+seal_scan_add_record(struct seal_scan *scan, const struct store_record *record)
+{
+	struct store_outline outline = {
+		.key = record->key,
+		.len = record->len,
+		.version = record->version,
+		.is_deleted = record->is_deleted,
+	};
+
+	memcpy(outline.hash, record->hash, sizeof(outline.hash));
+	memcpy(outline.json_hash, record->json_hash,
+	    sizeof(outline.json_hash));
+	seal_scan_add(scan, &outline);
+}
+
 struct seal_scan *
 seal_scan_new(const char *collection)
 {

@@ -47,25 +47,16 @@ struct past {
 static int
 feed(void *ctx, const struct store_record *record, struct error *err)
 {
-	struct past	    *past = ctx;
-	struct store_outline outline = {
-		.key = record->key,
-		.len = record->len,
-		.version = record->version,
-		.is_deleted = record->is_deleted,
-	};
+	struct past  *past = ctx;
 	int64_t	      end = record->replaced_in == 0 ? INT64_MAX :
 		  record->replaced_in;
 	struct group *group;
 	size_t	      i;
 
-	memcpy(outline.hash, record->hash, sizeof(outline.hash));
-	memcpy(outline.json_hash, record->json_hash,
-	    sizeof(outline.json_hash));
 	for (i = 0; i < past->count; i++) {
 		group = &past->groups[i];
 		if (record->version <= group->first && group->first < end)
-			seal_scan_add(group->scan, &outline);
+			seal_scan_add_record(group->scan, record);
 		if ((record->version > group->first &&
 		    record->version <= group->last) ||
 		    (end > group->first && end <= group->last))
